@@ -1,4 +1,5 @@
 using System.Reflection;
+using JasperFx.Events;
 using Marten;
 using MediatR;
 using Microsoft.AspNetCore.Routing;
@@ -29,7 +30,7 @@ public interface IModule
 
     /// <summary>Turns one committed event of this module into the notification other modules may hear, or null for none.
     /// The host runs it as a subscription: at least once, in order. Handlers must be idempotent.</summary>
-    INotification? Publish(string tenant, object @event) => null;
+    INotification? Publish(IEvent committed) => null;
 
     /// <summary>Where the module's handlers, validators and pages live.</summary>
     Assembly Assembly => GetType().Assembly;

@@ -56,7 +56,7 @@ public sealed record Refusal(RefusalKind Kind, string Code, string Detail, strin
 public sealed record FieldError(string Field, string Detail, string? Mend = null);
 
 /// <summary>Either a value or a <see cref="Refusal"/>. Both convert implicitly, so a handler returns whichever it has.</summary>
-public readonly struct Result<T>
+public readonly struct Result<T> : IRefusable<Result<T>>
 {
     private readonly T? value;
 
@@ -73,6 +73,8 @@ public readonly struct Result<T>
     public static implicit operator Result<T>(T value) => new(value, null);
 
     public static implicit operator Result<T>(Refusal refusal) => new(default, refusal);
+
+    public static Result<T> Refused(Refusal refusal) => refusal;
 
     /// <summary>The value, also where <typeparamref name="T"/> is an interface and the implicit conversion is not allowed.</summary>
     public static Result<T> Ok(T value) => new(value, null);

@@ -1,0 +1,7 @@
+namespace Platform.Tenancy.Tenants;
+
+/// <summary>A tenant as the API and the pages show it.</summary>
+internal sealed record TenantView(string Id, string Name, DateTimeOffset CreatedAt, bool Suspended, string? SuspendedBecause)
+{
+    public static TenantView Of(Tenant tenant) => new(Tenant.Slug(tenant.Id), tenant.Name, tenant.CreatedAt, tenant.Suspended, tenant.SuspendedBecause);
+}

@@ -1,0 +1,22 @@
+using Hangfire;
+using Platform.Kernel;
+
+namespace Platform.Host.Jobs;
+
+/// <summary>The job queue over Hangfire. A queued job carries its tenant and small arguments; nothing else of the request survives.</summary>
+internal sealed class HangfireJobs(IBackgroundJobClient client) : IJobs
+{
+    public void Enqueue<TJob, TArgs>(string tenant, TArgs args) where TJob : IJob<TArgs> where TArgs : notnull =>
+        client.Enqueue<JobRunner<TJob, TArgs>>(runner => runner.RunAsync(tenant, args, CancellationToken.None));
+}
+
+/// <summary>Runs a queued job in a scope whose caller is the system of the job's tenant.</summary>
+internal sealed class JobRunner<TJob, TArgs>(IServiceScopeFactory scopes) where TJob : IJob<TArgs> where TArgs : notnull
+{
+    public async Task RunAsync(string tenant, TArgs args, CancellationToken ct)
+    {
+        await using var scope = scopes.CreateAsyncScope();
+        scope.ServiceProvider.GetRequiredService<CallerScope>().Begin(Caller.System(tenant));
+        await ActivatorUtilities.GetServiceOrCreateInstance<TJob>(scope.ServiceProvider).RunAsync(args, ct);
+    }
+}

@@ -1,0 +1,171 @@
+using System.Net;
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using FluentValidation;
+using Hangfire;
+using Hangfire.PostgreSql;
+using Marten;
+using MediatR;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Platform.Host.Blobs;
+using Platform.Host.Children;
+using Platform.Host.Components;
+using Platform.Host.Jobs;
+using Platform.Host.Operations;
+using Platform.Host.Security;
+using Platform.Host.Signals;
+using Platform.Host.Store;
+using Platform.Kernel;
+using Platform.Kernel.Pages;
+using Platform.Kernel.Store;
+using Radzen;
+using Scalar.AspNetCore;
+
+namespace Platform.Host;
+
+/// <summary>Composition: what every module gets, and the order a request passes through.</summary>
+internal static class PlatformHost
+{
+    public static void AddPlatform(this WebApplicationBuilder builder, IReadOnlyList<IModule> modules, PlatformSettings settings, MasterKey masterKey, SetupKey setupKey, Database database)
+    {
+        var services = builder.Services;
+        builder.WebHost.UseStaticWebAssets();
+        builder.WebHost.ConfigureKestrel(kestrel => Listen(kestrel, settings));
+        builder.Logging.AddSimpleConsole(console => console.SingleLine = true);
+
+        services.AddSingleton(modules).AddSingleton(settings).AddSingleton(masterKey).AddSingleton(setupKey).AddSingleton(TimeProvider.System);
+        services.AddSingleton(database).AddSingleton(database.App);
+
+        AddStore(services, modules, database);
+        AddMediation(services, modules);
+        AddJobs(services, database);
+        AddApi(services);
+        AddPages(services);
+        services.AddSignIn(builder.Configuration, settings);
+        services.AddHealth();
+        builder.AddTelemetry();
+
+        services.AddSingleton<PostgresSignals>().AddSingleton<ISignals>(sp => sp.GetRequiredService<PostgresSignals>()).AddHostedService(sp => sp.GetRequiredService<PostgresSignals>());
+        services.AddHostedService<PublishingService>();
+        services.AddSingleton<IBlobStore>(sp => new LocalBlobStore(Path.Combine(settings.Data, "blobs"), sp.GetRequiredService<ITenantKeys>()));
+        services.AddSingleton<IChildProcesses, ChildProcesses>();
+        foreach (var module in modules) module.AddServices(services, builder.Configuration);
+    }
+
+    public static void UsePlatform(this WebApplication app, IReadOnlyList<IModule> modules)
+    {
+        app.UseExceptionHandler();
+        app.UseStatusCodePages();
+        app.UseRouting();
+        app.UseMiddleware<CallerMiddleware>();
+        app.UseAuthentication();
+        app.UseAuthorization();
+        app.UseAntiforgery();
+
+        foreach (var module in modules)
+        {
+            module.MapApi(app.MapGroup($"/api/v1/{module.Name}").WithTags(module.Name), app.MapGroup("").WithTags(module.Name));
+        }
+
+        app.MapOpenApi("/openapi/{documentName}.json").IsOpen("The description of the API holds no tenant's data.");
+        app.MapScalarApiReference("/docs", reference => reference
+            .WithTitle("Platform API").WithOpenApiRoutePattern("/openapi/v1.json")
+            .DisableDefaultFonts().DisableTelemetry().DisableAgent().DisableMcp().HideDeveloperTools().HideClientButton())
+            .IsOpen("The description of the API holds no tenant's data.");
+        app.MapHealth();
+        app.MapPrometheusScrapingEndpoint("/metrics").WithName("Metrics").IsOpen("Scrapers carry no credential; series are not labelled by tenant.");
+        app.MapHangfireDashboard("/jobs", new DashboardOptions { Authorization = [new JobsDashboardAccess()], DisplayStorageConnectionString = false }).WithMetadata(new NeedsAttribute("platform:operate"));
+        app.MapStaticAssets().IsOpen("Style sheets, fonts and scripts.");
+        app.MapRazorComponents<App>().AddInteractiveServerRenderMode().AddAdditionalAssemblies([.. modules.Select(m => m.Assembly).Where(a => a != typeof(App).Assembly)]);
+    }
+
+    private static void AddStore(IServiceCollection services, IReadOnlyList<IModule> modules, Database database)
+    {
+        services.AddHttpContextAccessor();
+        services.AddScoped(sp =>
+        {
+            // A request's scope begins with the request's caller; scopes made inside it (a page's action, a job) begin with their own.
+            var scope = new CallerScope();
+            var context = sp.GetRequiredService<IHttpContextAccessor>().HttpContext;
+            if (context?.Features.Get<Caller>() is { } caller && ReferenceEquals(context.RequestServices, sp)) scope.Begin(caller);
+            return scope;
+        });
+        services.AddMarten(options => StoreSetup.Configure(options, database.App, modules)).BuildSessionsWith<TenantSessions>(ServiceLifetime.Scoped);
+        services.AddScoped<TenantSessions>();
+    }
+
+    private static void AddMediation(IServiceCollection services, IReadOnlyList<IModule> modules)
+    {
+        // By hand and not by the library's own registration, which would not see internal handlers.
+        services.AddScoped<ServiceFactory>(sp => sp.GetService!);
+        services.AddScoped<IMediator>(sp => new Mediator(sp.GetRequiredService<ServiceFactory>()));
+        services.Scan(scan => scan.FromAssemblies(modules.Select(m => m.Assembly))
+            .AddClasses(c => c.AssignableToAny(typeof(IRequestHandler<,>), typeof(INotificationHandler<>)), publicOnly: false)
+            .AsImplementedInterfaces(i => i.IsGenericType && (i.GetGenericTypeDefinition() == typeof(IRequestHandler<,>) || i.GetGenericTypeDefinition() == typeof(INotificationHandler<>)))
+            .WithTransientLifetime()
+            .AddClasses(c => c.AssignableTo(typeof(IValidator<>)), publicOnly: false)
+            .AsImplementedInterfaces(i => i.IsGenericType && i.GetGenericTypeDefinition() == typeof(IValidator<>))
+            .WithSingletonLifetime());
+        services.AddTransient(typeof(IPipelineBehavior<,>), typeof(PermissionBehaviour<,>));
+        services.AddTransient(typeof(IPipelineBehavior<,>), typeof(ValidationBehaviour<,>));
+    }
+
+    private static void AddJobs(IServiceCollection services, Database database)
+    {
+        services.AddHangfire(hangfire => hangfire
+            .UseRecommendedSerializerSettings()
+            .UsePostgreSqlStorage(
+                storage => storage.UseNpgsqlConnection(database.AppConnectionString),
+                new PostgreSqlStorageOptions { SchemaName = "jobs", PrepareSchemaIfNecessary = false, EnableLongPolling = true, QueuePollInterval = TimeSpan.FromSeconds(5) }));
+        services.AddHangfireServer(server =>
+        {
+            server.WorkerCount = 2;
+            server.SchedulePollingInterval = TimeSpan.FromSeconds(5);
+            server.ShutdownTimeout = TimeSpan.FromSeconds(5);
+        });
+        services.AddSingleton<IJobs, HangfireJobs>();
+    }
+
+    private static void AddApi(IServiceCollection services)
+    {
+        services.ConfigureHttpJsonOptions(json =>
+        {
+            json.SerializerOptions.NumberHandling = JsonNumberHandling.Strict;
+            json.SerializerOptions.UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow;
+            json.SerializerOptions.Converters.Add(new JsonStringEnumConverter(JsonNamingPolicy.KebabCaseLower));
+        });
+        services.Configure<RouteHandlerOptions>(routes => routes.ThrowOnBadRequest = true);
+        services.AddExceptionHandler<FailureHandler>();
+        services.AddProblemDetails(problems => problems.CustomizeProblemDetails = context =>
+        {
+            if (context.ProblemDetails.Extensions.TryGetValue("retryAfterSeconds", out var seconds)) context.HttpContext.Response.Headers.RetryAfter = seconds?.ToString();
+        });
+        services.AddOpenApi("v1", ApiDescription.Configure);
+        services.AddAntiforgery();
+    }
+
+    private static void AddPages(IServiceCollection services)
+    {
+        services.AddRazorComponents().AddInteractiveServerComponents();
+        services.AddCascadingAuthenticationState();
+        services.AddRadzenComponents();
+        services.AddRadzenCookieThemeService(theme => theme.Name = "platform-theme");
+        services.AddScoped<PageActions>();
+    }
+
+    private static void Listen(KestrelServerOptions kestrel, PlatformSettings settings)
+    {
+        kestrel.AddServerHeader = false;
+        kestrel.Limits.MaxRequestBodySize = 32L * 1024 * 1024;
+        On(settings.Url, HttpProtocols.Http1);
+        // Without TLS there is no negotiation, so HTTP/2 for gRPC needs a port of its own.
+        On(settings.GrpcUrl, HttpProtocols.Http2);
+
+        void On(Uri address, HttpProtocols protocols)
+        {
+            if (IPAddress.TryParse(address.Host, out var ip)) kestrel.Listen(ip, address.Port, listen => listen.Protocols = protocols);
+            else if (address.Host is "localhost") kestrel.ListenLocalhost(address.Port, listen => listen.Protocols = protocols);
+            else kestrel.ListenAnyIP(address.Port, listen => listen.Protocols = protocols);
+        }
+    }
+}
