@@ -31,7 +31,7 @@ internal static class PlatformHost
         var services = builder.Services;
         builder.WebHost.UseStaticWebAssets();
         builder.WebHost.ConfigureKestrel(kestrel => Listen(kestrel, settings));
-        builder.Logging.AddSimpleConsole(console => console.SingleLine = true);
+        AddLogs(builder);
 
         services.AddSingleton(modules).AddSingleton(settings).AddSingleton(masterKey).AddSingleton(setupKey).AddSingleton(TimeProvider.System);
         services.AddSingleton(database).AddSingleton(database.App);
@@ -77,6 +77,17 @@ internal static class PlatformHost
         app.MapHangfireDashboard("/jobs", new DashboardOptions { Authorization = [new JobsDashboardAccess()], DisplayStorageConnectionString = false }).WithMetadata(new NeedsAttribute("platform:operate"));
         app.MapStaticAssets().IsOpen("Style sheets, fonts and scripts.");
         app.MapRazorComponents<App>().AddInteractiveServerRenderMode().AddAdditionalAssemblies([.. modules.Select(m => m.Assembly).Where(a => a != typeof(App).Assembly)]);
+    }
+
+    private static void AddLogs(WebApplicationBuilder builder)
+    {
+        // What a person reads by default, one JSON object a line for a machine (PLATFORM_LOG=json). Payloads are in neither.
+        if (builder.Configuration["PLATFORM_LOG"] == "json") builder.Logging.AddJsonConsole(console => console.IncludeScopes = true);
+        else builder.Logging.AddSimpleConsole(console => (console.SingleLine, console.TimestampFormat) = (true, "HH:mm:ss "));
+        foreach (var noisy in (string[])["Microsoft.AspNetCore", "Hangfire", "Marten", "Npgsql", "Microsoft.Hosting.Lifetime", typeof(PublishingService).FullName!])
+        {
+            builder.Logging.AddFilter(noisy, LogLevel.Warning);
+        }
     }
 
     private static void AddStore(IServiceCollection services, IReadOnlyList<IModule> modules, Database database)

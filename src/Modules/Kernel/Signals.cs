@@ -20,7 +20,14 @@ public static class SignalExtensions
 {
     public const string Channel = "platform_signals";
 
+    /// <summary>A procedure and not <c>select pg_notify</c>, because a result set in the middle of a session's batch would be taken for another command's.</summary>
+    public const string Sql =
+        $"""
+        create or replace procedure platform.raise_signal(payload text) language plpgsql as $do$ begin perform pg_notify('{Channel}', payload); end $do$;
+        grant execute on procedure platform.raise_signal to platform_app;
+        """;
+
     /// <summary>Queues the signal into the session's transaction: it is heard only if the changes are saved.</summary>
     public static void Raise(this IDocumentOperations session, Signal signal) =>
-        session.QueueSqlCommand("select pg_notify(?, ?)", Channel, $"{signal.Topic}\n{signal.Tenant}\n{signal.Id}");
+        session.QueueSqlCommand("call platform.raise_signal(?)", $"{signal.Topic}\n{signal.Tenant}\n{signal.Id}");
 }

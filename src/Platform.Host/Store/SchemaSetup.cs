@@ -15,7 +15,7 @@ internal static class SchemaSetup
     {
         using var store = new DocumentStore(Options(database, modules));
         var schemas = modules.Select(m => m.Name).Append("platform").Append("events").ToArray();
-        var after = Policies(schemas) + string.Join("\n", modules.Select(m => m.Sql));
+        var after = Policies(schemas) + SignalExtensions.Sql + "\n" + string.Join("\n", modules.Select(m => m.Sql));
         var fingerprint = Convert.ToHexString(SHA256.HashData(Encoding.UTF8.GetBytes(store.Storage.ToDatabaseScript() + after)));
 
         await using var connection = await database.Owner.OpenConnectionAsync(ct);
@@ -64,7 +64,7 @@ internal static class SchemaSetup
         declare t record;
         begin
           for t in select schemaname, tablename from pg_tables
-                   where schemaname = any (array[{{string.Join(", ", schemas.Select(s => $"'{s}'"))}}]) and tablename like 'mt\_%' loop
+                   where schemaname = any (array[{{string.Join(", ", schemas.Select(s => $"'{s}'"))}}]) and tablename like 'mt\_%' and tablename not like 'mt\_event\_pro%' loop
             execute format('grant select, insert, update, delete on %I.%I to platform_app', t.schemaname, t.tablename);
           end loop;
         end $do$;
@@ -74,7 +74,8 @@ internal static class SchemaSetup
         grant select, insert, update, delete on all tables in schema jobs to platform_app;
         grant usage, select on all sequences in schema jobs to platform_app;
         grant select on all tables in schema events to platform_daemon;
-        grant insert, update, delete on events.mt_event_progression to platform_daemon;
+        grant select on events.mt_event_progression to platform_app;
+        grant insert, update, delete on events.mt_event_progression, events.mt_event_projection_floors to platform_daemon;
 
         alter table events.mt_events enable row level security;
         alter table events.mt_streams enable row level security;
