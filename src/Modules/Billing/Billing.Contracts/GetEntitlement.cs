@@ -12,5 +12,8 @@ public sealed record GetEntitlement : IRequest<Entitlement>;
 /// <param name="PricePerPrediction">In <paramref name="Currency"/>.</param>
 public sealed record Entitlement(string Plan, string PriceClass, long? MonthlyQuota, decimal PricePerPrediction, string Currency);
 
-/// <summary>The tenant's plan or its quota changed.</summary>
-public sealed record EntitlementChanged(string Tenant) : INotification;
+/// <summary>The tenant's plan, its price or its quota changed; <see cref="EveryTenant"/> when a plan of the platform did.</summary>
+public sealed record EntitlementChanged(string Tenant) : INotification
+{
+    public const string EveryTenant = "*";
+}

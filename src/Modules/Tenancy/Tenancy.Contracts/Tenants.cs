@@ -10,3 +10,6 @@ public sealed record TenantSummary(string Id, string Name, bool Suspended);
 
 /// <summary>A tenant was suspended or resumed: a suspended tenant's credentials are refused and its endpoints do not answer.</summary>
 public sealed record TenantSuspensionChanged(string Tenant, bool Suspended) : INotification;
+
+/// <summary>Whether there is such a tenant; for modules that act on one by the platform administrator's order.</summary>
+public sealed record TenantExists(string Tenant) : IRequest<bool>;

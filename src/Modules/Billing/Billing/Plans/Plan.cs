@@ -1,0 +1,42 @@
+namespace Platform.Billing.Plans;
+
+/// <param name="PricePerPrediction">In <paramref name="Currency"/> (ISO 4217), for one predicted row.</param>
+/// <param name="MonthlyQuota">Predictions a calendar month (UTC); null is unlimited.</param>
+internal sealed record PlanPriced(decimal PricePerPrediction, string Currency, long? MonthlyQuota);
+
+/// <summary>One price of a plan. Predictions are stamped with the revision they were made under, so a new price never touches the past.</summary>
+internal sealed record PlanRevision(int Number, decimal PricePerPrediction, string Currency, long? MonthlyQuota);
+
+/// <summary>A plan and all its revisions, the last of which holds. Plans belong to the platform and live in its tenant.</summary>
+internal sealed record Plan(string Id, IReadOnlyList<PlanRevision> Revisions)
+{
+    public const string DefaultName = "standard";
+
+    /// <summary>What a tenant without a plan pays on an installation where nobody has set a price yet.</summary>
+    public static readonly Plan Default = new(Key(DefaultName), [new(1, 0.001m, "EUR", null)]);
+
+    public PlanRevision Current => Revisions[^1];
+
+    public static string Key(string name) => $"plan:{name}";
+
+    public static string NameOf(string key) => key["plan:".Length..];
+
+    public string PriceClass(PlanRevision revision) => $"{NameOf(Id)}@{revision.Number}";
+
+    // The default plan has a revision before its first event, so that prices given before anyone set one keep their meaning.
+    public static Plan Create(JasperFx.Events.IEvent<PlanPriced> first)
+    {
+        var before = first.StreamKey == Default.Id ? Default.Revisions : [];
+        return new Plan(first.StreamKey!, before).Apply(first.Data);
+    }
+
+    public Plan Apply(PlanPriced priced) =>
+        this with { Revisions = [.. Revisions, new(Revisions.Count + 1, priced.PricePerPrediction, priced.Currency, priced.MonthlyQuota)] };
+}
+
+/// <summary>A plan as the API and the pages show it.</summary>
+internal sealed record PlanView(string Name, int Revision, decimal PricePerPrediction, string Currency, long? MonthlyQuota)
+{
+    public static PlanView Of(Plan plan) =>
+        new(Plan.NameOf(plan.Id), plan.Current.Number, plan.Current.PricePerPrediction, plan.Current.Currency, plan.Current.MonthlyQuota);
+}

@@ -1,0 +1,56 @@
+using FluentValidation;
+using Marten;
+using MediatR;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Http.HttpResults;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Routing;
+using Platform.Kernel;
+using Platform.Kernel.Http;
+
+namespace Platform.Billing.Plans;
+
+/// <summary>Makes a plan or gives it a new price and quota, from now on, for every tenant on it. What was predicted before keeps its price.</summary>
+internal static class PricePlan
+{
+    /// <param name="PricePerPrediction">For one predicted row, 0 to 1 000 000, at most 8 decimals.</param>
+    /// <param name="Currency">ISO 4217, such as EUR.</param>
+    /// <param name="MonthlyQuota">Predictions a calendar month (UTC); leave out for no limit.</param>
+    internal sealed record Body(decimal PricePerPrediction, string Currency, long? MonthlyQuota = null);
+
+    [Needs(Permissions.ManagePlans)]
+    internal sealed record Command(string Plan, decimal PricePerPrediction, string Currency, long? MonthlyQuota) : IRequest<Result<PlanView>>;
+
+    internal sealed class Rules : AbstractValidator<Command>
+    {
+        public Rules()
+        {
+            RuleFor(c => c.Plan).IsName();
+            RuleFor(c => c.PricePerPrediction).InclusiveBetween(0, 1_000_000).Must(p => decimal.Round(p, 8) == p).WithMessage("A price has at most 8 decimals.");
+            RuleFor(c => c.Currency).Must(c => c is { Length: 3 } && c.All(char.IsAsciiLetterUpper)).WithMessage("A currency is three capital letters, such as EUR.");
+            RuleFor(c => c.MonthlyQuota).GreaterThanOrEqualTo(0);
+        }
+    }
+
+    internal static void Map(IEndpointRouteBuilder routes) =>
+        routes.MapPut("plans/{plan}", Put).WithName(nameof(PricePlan)).Needs(Permissions.ManagePlans).WithSummary("Create a plan or change its price");
+
+    private static Task<Results<Ok<PlanView>, ProblemHttpResult>> Put(string plan, Body body, IMediator mediator, CancellationToken ct) =>
+        mediator.Send(new Command(plan, body.PricePerPrediction, body.Currency, body.MonthlyQuota), ct).ToOk();
+
+    internal sealed class Handler(IDocumentSession session, PlanBook book) : IRequestHandler<Command, Result<PlanView>>
+    {
+        public async Task<Result<PlanView>> Handle(Command command, CancellationToken ct)
+        {
+            var stream = await session.Events.FetchForWriting<Plan>(Plan.Key(command.Plan), ct);
+            var now = (stream.Aggregate ?? await book.FindAsync(command.Plan, ct))?.Current;
+            if (now is not { } current || (current.PricePerPrediction, current.Currency, current.MonthlyQuota) != (command.PricePerPrediction, command.Currency, command.MonthlyQuota))
+            {
+                stream.AppendOne(new PlanPriced(command.PricePerPrediction, command.Currency, command.MonthlyQuota));
+                await session.SaveChangesAsync(ct);
+            }
+
+            return PlanView.Of((await book.FindAsync(command.Plan, ct))!);
+        }
+    }
+}
