@@ -1,4 +1,6 @@
+using Microsoft.Extensions.Logging.Abstractions;
 using Npgsql;
+using Platform.Host.EmbeddedPostgres;
 
 namespace Platform.Testing;
 
@@ -19,8 +21,16 @@ public sealed record TestDatabase(string ConnectionString)
         return new(new NpgsqlConnectionStringBuilder(server) { Database = name }.ConnectionString);
     }
 
-    private static Task<string> StartServerAsync() =>
-        Environment.GetEnvironmentVariable("PLATFORM_TEST_DATABASE") is { Length: > 0 } given
-            ? Task.FromResult(given)
-            : throw new InvalidOperationException("Set PLATFORM_TEST_DATABASE, or run build/test.");
+    private static async Task<string> StartServerAsync()
+    {
+        if (Environment.GetEnvironmentVariable("PLATFORM_TEST_DATABASE") is { Length: > 0 } given) return given;
+        var data = Directory.CreateTempSubdirectory("platform-test-server-").FullName;
+        var server = await EmbeddedServer.StartAsync(data, NullLogger.Instance, CancellationToken.None);
+        AppDomain.CurrentDomain.ProcessExit += (_, _) =>
+        {
+            server.StopAsync().GetAwaiter().GetResult();
+            Directory.Delete(data, recursive: true);
+        };
+        return server.AdminConnectionString;
+    }
 }
