@@ -70,6 +70,9 @@ public readonly struct Result<T> : IRefusable<Result<T>>
     /// <summary>The value; throws when refused, so look at <see cref="Refusal"/> first.</summary>
     public T Value => Refusal is null ? value! : throw new InvalidOperationException($"Refused: {Refusal.Detail}");
 
+    /// <summary>The value, or the type's default when refused.</summary>
+    public T? ValueOrDefault => value;
+
     public static implicit operator Result<T>(T value) => new(value, null);
 
     public static implicit operator Result<T>(Refusal refusal) => new(default, refusal);

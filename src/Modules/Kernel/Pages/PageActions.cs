@@ -8,11 +8,14 @@ namespace Platform.Kernel.Pages;
 /// A Blazor circuit lives for hours; a database session must not.</summary>
 public sealed class PageActions(IServiceScopeFactory scopes, AuthenticationStateProvider authentication, IPrincipals principals)
 {
+    /// <summary>Who is signed in and what they may do; null when nobody is, or no longer.</summary>
+    public async Task<Caller?> CallerAsync(CancellationToken ct = default) =>
+        await principals.CallerOfAsync((await authentication.GetAuthenticationStateAsync()).User, ct);
+
     /// <summary>Sends a request as the person signed in. Permissions are enforced as on the API.</summary>
     public async Task<Result<T>> Send<T>(IRequest<Result<T>> request, CancellationToken ct = default)
     {
-        var principal = (await authentication.GetAuthenticationStateAsync()).User;
-        if ((await principals.CallerOfAsync(principal, ct)) is not { } caller)
+        if (await CallerAsync(ct) is not { } caller)
         {
             return new Refusal(RefusalKind.Unauthenticated, "signed-out", "You are no longer signed in.", null, "Sign in again.");
         }
