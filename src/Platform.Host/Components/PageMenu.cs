@@ -1,22 +1,22 @@
 namespace Platform.Host.Components;
 
-/// <summary>The menu, in the order of the main job: data, models, approval, serving, what it costs, who may.</summary>
+/// <summary>The menu, in the order of the main job: data, models, approval, serving, what it costs, who may. Each stands there only for those who may see it.</summary>
 internal static class PageMenu
 {
     public static readonly IReadOnlyList<Item> Items =
     [
-        new("Datasets", "table_chart", "/datasets"),
-        new("Feature views", "view_list", "/feature-views"),
-        new("Models", "model_training", "/models"),
-        new("Training", "fitness_center", "/training-jobs"),
-        new("Approvals", "rule", "/approvals"),
-        new("Endpoints", "bolt", "/endpoints"),
-        new("Predictions", "receipt_long", "/predictions"),
-        new("Usage", "payments", "/usage"),
-        new("Audit trail", "history", "/audit"),
-        new("Keys and people", "key", "/keys"),
-        new("Tenants", "apartment", "/tenants"),
+        new("Datasets", "table_chart", "/datasets", "features:read"),
+        new("Feature views", "view_list", "/feature-views", "features:read"),
+        new("Models", "model_training", "/models", "registry:read"),
+        new("Training", "fitness_center", "/training-jobs", "registry:read"),
+        new("Approvals", "rule", "/approvals", "governance:read"),
+        new("Endpoints", "bolt", "/endpoints", "inference:read"),
+        new("Predictions", "receipt_long", "/predictions", "inference:read"),
+        new("Usage", "payments", "/usage", "billing:read"),
+        new("Audit trail", "history", "/audit", "governance:read"),
+        new("Keys and people", "key", "/keys", "tenancy:read"),
+        new("Tenants", "apartment", "/tenants", "platform:tenants"),
     ];
 
-    internal sealed record Item(string Text, string Icon, string Path);
+    internal sealed record Item(string Text, string Icon, string Path, string Permission);
 }
