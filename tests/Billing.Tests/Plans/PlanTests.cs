@@ -1,0 +1,50 @@
+using System.Net.Http.Json;
+using Platform.Testing;
+
+namespace Billing.Tests.Plans;
+
+public sealed class PlanTests
+{
+    [Fact]
+    public async Task A_new_price_is_a_new_revision_and_the_same_price_is_none()
+    {
+        var app = await PlatformApp.SharedAsync();
+        using var platform = app.ClientWith(PlatformApp.AdminKey);
+        var plan = $"p-{Guid.NewGuid().ToString("N")[..8]}";
+
+        (await PriceAsync(0.01m)).ShouldBe(1);
+        (await PriceAsync(0.01m)).ShouldBe(1);
+        (await PriceAsync(0.02m)).ShouldBe(2);
+
+        async Task<int> PriceAsync(decimal price) =>
+            (await (await platform.PutAsJsonAsync($"api/v1/billing/plans/{plan}", new { pricePerPrediction = price, currency = "EUR" })).ShouldBeAsync(200)).GetProperty("revision").GetInt32();
+    }
+
+    [Theory]
+    [InlineData(-1, "EUR", "pricePerPrediction")]
+    [InlineData(0.000000001, "EUR", "pricePerPrediction")]
+    [InlineData(1, "euro", "currency")]
+    public async Task A_price_that_makes_no_sense_is_refused_by_field(double price, string currency, string field)
+    {
+        using var platform = (await PlatformApp.SharedAsync()).ClientWith(PlatformApp.AdminKey);
+        var problem = await (await platform.PutAsJsonAsync("api/v1/billing/plans/odd", new { pricePerPrediction = price, currency })).ShouldRefuseAsync(400, "invalid-field");
+        problem.GetProperty("field").GetString().ShouldBe(field);
+    }
+
+    [Fact]
+    public async Task A_tenant_cannot_price_plans_nor_choose_its_own()
+    {
+        var tenant = await TestTenant.NewAsync();
+        await (await tenant.Admin.PutAsJsonAsync("api/v1/billing/plans/standard", new { pricePerPrediction = 0, currency = "EUR" })).ShouldRefuseAsync(403, "permission-missing");
+        await (await tenant.Admin.PutAsJsonAsync($"api/v1/billing/subscriptions/{tenant.Id}", new { plan = "standard" })).ShouldRefuseAsync(403, "permission-missing");
+    }
+
+    [Fact]
+    public async Task An_unknown_tenant_or_plan_is_named()
+    {
+        var tenant = await TestTenant.NewAsync();
+        using var platform = tenant.App.ClientWith(PlatformApp.AdminKey);
+        await (await platform.PutAsJsonAsync($"api/v1/billing/subscriptions/{tenant.Id}", new { plan = "nope" })).ShouldRefuseAsync(404, "no-such-plan");
+        await (await platform.PutAsJsonAsync("api/v1/billing/subscriptions/nobody", new { plan = "standard" })).ShouldRefuseAsync(404, "no-such-tenant");
+    }
+}
