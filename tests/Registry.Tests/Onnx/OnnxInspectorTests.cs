@@ -6,8 +6,9 @@ using Microsoft.ML.OnnxRuntime;
 using Platform.Kernel;
 using Platform.Registry.Contracts;
 using Platform.Registry.Onnx;
+using Platform.Testing;
 
-namespace Platform.Registry.Tests.Onnx;
+namespace Registry.Tests.Onnx;
 
 public sealed class OnnxInspectorTests
 {
@@ -216,17 +217,17 @@ public sealed class OnnxInspectorTests
         }, iter: 3_000);
     }
 
-    [FactOnSharedData("conformance", "models")]
+    [SharedDataFact("conformance/models/simple.onnx")]
     public void Real_models_show_the_signature_the_runtime_sees()
     {
-        foreach (var path in Directory.GetFiles(SharedData.Find("conformance", "models")!, "*.onnx")) SeesWhatTheRuntimeSees(path, File.ReadAllBytes(path)).ShouldBeTrue(path);
+        foreach (var path in Directory.GetFiles(SharedData.PathOf("conformance/models"), "*.onnx")) SeesWhatTheRuntimeSees(path, File.ReadAllBytes(path)).ShouldBeTrue(path);
     }
 
-    [FactOnSharedData("conformance", "onnx-node-tests.tar.gz")]
+    [SharedDataFact("conformance/onnx-node-tests.tar.gz")]
     public void Every_operator_test_model_is_read_as_the_runtime_reads_it_or_refused_with_a_reason()
     {
         int read = 0, refused = 0;
-        using var archive = new TarReader(new GZipStream(File.OpenRead(SharedData.Find("conformance", "onnx-node-tests.tar.gz")!), CompressionMode.Decompress));
+        using var archive = new TarReader(new GZipStream(File.OpenRead(SharedData.PathOf("conformance/onnx-node-tests.tar.gz")), CompressionMode.Decompress));
         while (archive.GetNextEntry() is { } entry)
         {
             if (!entry.Name.EndsWith("model.onnx", StringComparison.Ordinal)) continue;

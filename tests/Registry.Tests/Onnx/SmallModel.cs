@@ -1,6 +1,6 @@
 using Platform.Registry.Onnx;
 
-namespace Platform.Registry.Tests.Onnx;
+namespace Registry.Tests.Onnx;
 
 /// <summary>A small valid model, y = Relu(x + bias), for tests to break in one place each.</summary>
 internal static class SmallModel

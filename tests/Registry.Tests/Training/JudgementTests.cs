@@ -2,7 +2,7 @@ using CsCheck;
 using Platform.Registry.Contracts;
 using Platform.Registry.Training;
 
-namespace Platform.Registry.Tests.Training;
+namespace Registry.Tests.Training;
 
 public sealed class JudgementTests
 {

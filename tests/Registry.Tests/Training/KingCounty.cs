@@ -2,9 +2,10 @@ using System.Globalization;
 using System.Text;
 using Platform.Features.Contracts;
 using Platform.Registry.Training;
+using Platform.Testing;
 using Sylvan.Data.Csv;
 
-namespace Platform.Registry.Tests.Training;
+namespace Registry.Tests.Training;
 
 /// <summary>The King County house sales as Features would hand them over: ISO dates, whole numbers for ids and zip codes.</summary>
 internal static class KingCounty
@@ -22,7 +23,7 @@ internal static class KingCounty
 
     public static MemoryStream Open()
     {
-        using var reader = CsvDataReader.Create(SharedData.Find("data", "kc_house_data.csv")!);
+        using var reader = CsvDataReader.Create(SharedData.PathOf("data/kc_house_data.csv"));
         var csv = new StringBuilder(string.Join(',', Columns.Select(c => c.Name))).Append('\n');
         while (reader.Read())
         {

@@ -1,13 +1,14 @@
 using System.Diagnostics;
 using Platform.Kernel;
 using Platform.Registry.Training;
+using Platform.Testing;
 using Xunit.Abstractions;
 
-namespace Platform.Registry.Tests.Training;
+namespace Registry.Tests.Training;
 
 public sealed class KingCountyTests(ITestOutputHelper output)
 {
-    [FactOnSharedData("data", "kc_house_data.csv")]
+    [SharedDataFact("data/kc_house_data.csv")]
     public async Task House_prices_are_learnt_to_an_R2_of_080_on_sales_newer_than_any_in_training()
     {
         var clock = Stopwatch.StartNew();

@@ -5,10 +5,11 @@ using Microsoft.ML.OnnxRuntime;
 using Microsoft.ML.OnnxRuntime.Tensors;
 using Platform.Features.Contracts;
 using Platform.Kernel;
+using Platform.Registry.Contracts;
 using Platform.Registry.Onnx;
 using Platform.Registry.Training;
 
-namespace Platform.Registry.Tests.Training;
+namespace Registry.Tests.Training;
 
 public sealed class ParityTests
 {
@@ -67,7 +68,7 @@ public sealed class ParityTests
     public void The_graph_takes_a_date_apart_to_the_same_bits()
     {
         var plan = new FeaturePlan([new NumberFeature("day", DatasetColumnType.Date, HasMissing: false)], [],
-            [new Contracts.ColumnSpec("day", Contracts.ColumnKind.Date, true, [], null, null, null)]);
+            [new ColumnSpec("day", ColumnKind.Date, true, [], null, null, null)]);
         float[] days = [0, -1, 1, 16_000, 20_454, -719_162, 2_932_896, -1e9f, 1e9f, float.NaN, float.PositiveInfinity, .. Enumerable.Range(0, 800).Select(i => (i * 37) - 12_000f)];
         for (int part = 0; part < DateParts.PerDate; part++)
         {

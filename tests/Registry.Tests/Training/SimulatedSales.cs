@@ -1,9 +1,10 @@
 using System.Globalization;
 using System.Text;
 using Platform.Features.Contracts;
+using Platform.Kernel;
 using Platform.Registry.Training;
 
-namespace Platform.Registry.Tests.Training;
+namespace Registry.Tests.Training;
 
 /// <summary>A made-up county: prices from area, region, kind, garden, season and noise, with holes as real tables have them.</summary>
 internal static class SimulatedSales
@@ -42,7 +43,7 @@ internal static class SimulatedSales
     }
 
     public static async Task<TrainedModel> TrainAsync(int rows, TrainingSpec? spec = null, double missing = 0.05) =>
-        (await Trainer.TrainAsync(Csv(rows, missing: missing), Columns, spec ?? Spec, new Progress<Kernel.ChildProgress>(), CancellationToken.None)).Value;
+        (await Trainer.TrainAsync(Csv(rows, missing: missing), Columns, spec ?? Spec, new Progress<ChildProgress>(), CancellationToken.None)).Value;
 
     private static string Quoted(string value) => $"\"{value.Replace("\"", "\"\"", StringComparison.Ordinal)}\"";
 }

@@ -2,7 +2,7 @@ using System.Text.Json;
 using Platform.Kernel;
 using Platform.Registry.Training;
 
-namespace Platform.Registry.Tests.Training;
+namespace Registry.Tests.Training;
 
 public sealed class TrainWorkTests
 {

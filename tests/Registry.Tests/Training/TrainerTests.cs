@@ -8,7 +8,7 @@ using Platform.Registry.Contracts;
 using Platform.Registry.Onnx;
 using Platform.Registry.Training;
 
-namespace Platform.Registry.Tests.Training;
+namespace Registry.Tests.Training;
 
 public sealed class TrainerTests
 {

@@ -1,7 +1,7 @@
 using Microsoft.ML;
 using Platform.Features.Contracts;
 using Platform.Kernel;
-using Platform.Registry.Contracts;
+using Platform.Registry.Onnx;
 
 namespace Platform.Registry.Training;
 
@@ -76,11 +76,11 @@ internal static class Trainer
         log.Add($"Test: R² {metrics.R2:F4}, RMSE {metrics.Rmse:G6}, MAE {metrics.Mae:G6}; the {calibration.Level:P0} interval holds the truth in {metrics.Coverage:P1} of rows "
             + $"and is {metrics.MeanIntervalWidth:G6} wide on average. Linear baseline: R² {baseline.R2:F4}, RMSE {baseline.Rmse:G6}.");
 
-        var signature = new ModelSignature(
-            [.. plan.Specs.Select(s => new TensorSpec(s.Name, s.Kind is ColumnKind.Category ? "BYTES" : "FP32", [-1, 1]))],
-            [new TensorSpec(FeaturePlan.Output, "FP32", [-1, 1])]);
+        // Read back as an upload would be, so that what the version says of itself is what the file says.
+        var inspected = OnnxInspector.Inspect(onnx);
+        if (inspected.Refusal is { } unsound) return unsound;
         progress.Report(new ChildProgress(1, "Done"));
-        return new TrainedModel(onnx, signature, plan.Specs, chosen.Name, metrics, baseline, calibration, description, parity.Value, log);
+        return new TrainedModel(onnx, inspected.Value.Signature, inspected.Value.Facts, plan.Specs, chosen.Name, metrics, baseline, calibration, description, parity.Value, log);
 
         (Candidate Best, Candidate BestLinear) Choose()
         {
@@ -114,7 +114,8 @@ internal static class Trainer
             [.. fitted.Scores(preprocessing.Transform(new TableView(from, rows, plan))).Select(scaled.Back)];
     }
 
-    private static Refusal? Judge(IReadOnlyList<TrainingColumn> columns, TrainingSpec spec)
+    /// <summary>What can be refused before a row is read, so that a person hears it at once and not from a job.</summary>
+    public static Refusal? Judge(IReadOnlyList<TrainingColumn> columns, TrainingSpec spec)
     {
         if (columns.FirstOrDefault(c => c.Name == spec.Target) is not { } target)
             return Refusal.Invalid("unknown-column", $"The dataset has no column '{spec.Target}'.", "target", "Choose one of: " + Names(columns) + ".");

@@ -1,5 +1,6 @@
 using Platform.Features.Contracts;
 using Platform.Registry.Contracts;
+using Platform.Registry.Onnx;
 
 namespace Platform.Registry.Training;
 
@@ -17,12 +18,14 @@ internal sealed record TrainingSpec(
 internal sealed record TrainingColumn(string Name, DatasetColumnType Type);
 
 /// <summary>A trained model and everything a version keeps of its making.</summary>
+/// <param name="Signature">As read back from the file itself.</param>
 /// <param name="Metrics">Of the served ONNX graph on the test rows.</param>
 /// <param name="Baseline">Of the linear baseline on the same rows: what the model has to beat to be worth its size.</param>
 /// <param name="Algorithm">The chosen candidate, for a person.</param>
 internal sealed record TrainedModel(
     byte[] Onnx,
     ModelSignature Signature,
+    OnnxFacts Facts,
     IReadOnlyList<ColumnSpec> Columns,
     string Algorithm,
     TrainingMetrics Metrics,
