@@ -11,6 +11,7 @@ internal sealed record ModelRegistered(string? Description);
 /// <summary>Everything that is known of a version, which never changes again.</summary>
 /// <param name="Author">Who uploaded it or asked for its training; the four-eyes rule looks at this.</param>
 /// <param name="Calibration">Null for an upload: its answers then have no interval.</param>
+/// <param name="Metrics">Of the version on the test rows; null for an upload.</param>
 /// <param name="Training">How it was trained; null for an upload.</param>
 internal sealed record VersionAdded(
     int Version,
@@ -24,6 +25,7 @@ internal sealed record VersionAdded(
     string? PredictionOutput,
     ConformalTable? Calibration,
     OnnxFacts Facts,
+    TrainingMetrics? Metrics,
     TrainingRecord? Training);
 
 /// <param name="ApprovalId">The approval that opened the gate; null where the alias has none.</param>
@@ -42,8 +44,8 @@ internal enum VersionSource
 /// <summary>What a version keeps of its training.</summary>
 /// <param name="LogSha256">The training log, a text blob of the tenant.</param>
 internal sealed record TrainingRecord(
-    Guid Job, string Dataset, string DatasetSha256, string Target, string Algorithm, TrainingMetrics Metrics, TrainingMetrics Baseline,
-    SplitDescription Split, ParityReport Parity, string LogSha256);
+    Guid Job, string Dataset, string DatasetSha256, string Target, string Algorithm, TrainingMetrics Baseline, SplitDescription Split,
+    ParityReport Parity, string LogSha256);
 
 /// <summary>A model by name: its tags, its aliases and how many versions it has. The versions themselves are <see cref="ModelVersion"/>s,
 /// so that moving an alias does not load them all.</summary>

@@ -58,7 +58,7 @@ internal static class UploadVersion
 
         return new VersionAdded(
             model.LatestVersion + 1, VersionSource.Upload, author, command.Description, artifact.Sha256, artifact.Length, inspected.Signature, inspected.Columns,
-            command.PredictionOutput ?? inspected.PredictionOutput, Calibration: null, inspected.Facts, Training: null);
+            command.PredictionOutput ?? inspected.PredictionOutput, Calibration: null, inspected.Facts, Metrics: null, Training: null);
     }
 
     internal sealed class Handler(IDocumentSession session, IBlobStore blobs, OnnxInspections inspections, RegistryLimits limits, CallerScope scope)

@@ -22,6 +22,7 @@ internal static class Judgement
         var error = truth.Zip(predicted, (t, p) => (t - p) * (t - p)).Sum();
         double[] relative = [.. truth.Zip(predicted).Where(x => x.First != 0).Select(x => Math.Abs((x.First - x.Second) / x.First))];
         return new TrainingMetrics(
+            truth.Length,
             spread > 0 ? 1 - (error / spread) : 0,
             Rmse(truth, predicted),
             truth.Zip(predicted, (t, p) => Math.Abs(t - p)).Average(),

@@ -36,11 +36,12 @@ internal sealed record TrainedModel(
     IReadOnlyList<string> Log);
 
 /// <summary>Regression metrics on rows the model never saw.</summary>
+/// <param name="TestRows">How many they were.</param>
 /// <param name="Mape">Mean absolute percentage error as a fraction, over rows whose truth is not 0; null when there are none.</param>
 /// <param name="Coverage">Part of the rows whose truth lies in the interval; null for the baseline, which has none.</param>
 /// <param name="MeanIntervalWidth">In the target's unit.</param>
 internal sealed record TrainingMetrics(
-    double R2, double Rmse, double Mae, double? Mape, double? Coverage = null, double? MeanIntervalWidth = null);
+    int TestRows, double R2, double Rmse, double Mae, double? Mape, double? Coverage = null, double? MeanIntervalWidth = null);
 
 /// <summary>Which rows went where.</summary>
 /// <param name="TimeColumn">The column that ordered them; null when the split was random.</param>

@@ -51,13 +51,13 @@ internal sealed record TrainingJob(
 internal sealed record TrainingProgress(string Id, double Fraction, string Doing);
 
 /// <summary>A training job as the API and the pages show it.</summary>
-/// <param name="Fraction">From 0 to 1.</param>
+/// <param name="Progress">From 0 to 1.</param>
 /// <param name="Doing">What it is doing now, for a person.</param>
 /// <param name="Version">The version it made.</param>
 /// <param name="Failure">Why it ended without one.</param>
 internal sealed record TrainingJobView(
     Guid Id, TrainingStatus Status, string Dataset, string Target, string Model, string? TimeColumn, double TestFraction, int Seed,
-    double Fraction, string Doing, string RequestedBy, DateTimeOffset RequestedAt, DateTimeOffset? BegunAt, DateTimeOffset? EndedAt,
+    double Progress, string Doing, string RequestedBy, DateTimeOffset RequestedAt, DateTimeOffset? BegunAt, DateTimeOffset? EndedAt,
     int? Version, TrainingFailed? Failure)
 {
     public static TrainingJobView Of(TrainingJob job, TrainingProgress? progress) => new(

@@ -109,7 +109,7 @@ internal sealed class TrainingRun(TenantSessions sessions, IMediator mediator, I
         var artifact = await StoreAsync(tenant, trained.Onnx, ct);
         var log = await StoreAsync(tenant, Encoding.UTF8.GetBytes(string.Join('\n', trained.Log) + "\n"), ct);
         var record = new TrainingRecord(
-            job.JobId(), job.Asked.Dataset, dataset.ContentSha256, job.Asked.Target, trained.Algorithm, trained.Metrics, trained.Baseline, trained.Split, trained.Parity, log.Sha256);
+            job.JobId(), job.Asked.Dataset, dataset.ContentSha256, job.Asked.Target, trained.Algorithm, trained.Baseline, trained.Split, trained.Parity, log.Sha256);
 
         await using var session = sessions.OpenSession();
         var ending = await session.Events.FetchForExclusiveWriting<TrainingJob>(job.Id, ct);
@@ -120,7 +120,7 @@ internal sealed class TrainingRun(TenantSessions sessions, IMediator mediator, I
         if (model.Aggregate is null) model.AppendOne(new ModelRegistered(null));
         var added = new VersionAdded(
             (model.Aggregate?.LatestVersion ?? 0) + 1, VersionSource.Training, job.RequestedBy, null, artifact.Sha256, artifact.Length, trained.Signature, trained.Columns,
-            FeaturePlan.Output, trained.Calibration, trained.Facts, record);
+            FeaturePlan.Output, trained.Calibration, trained.Facts, trained.Metrics, record);
         model.AppendOne(added);
         ending.AppendOne(new TrainingSucceeded(added.Version));
         await session.SaveChangesAsync(ct);
