@@ -34,7 +34,19 @@ public sealed record ColumnSpec(string Name, ColumnKind Kind, bool Required, IRe
 /// <param name="Edges">Ascending prediction values that separate the bins; one fewer than the half-widths.</param>
 /// <param name="HalfWidths">Per bin, in the target's unit: the interval is prediction ± half-width.</param>
 /// <param name="CalibrationRows">Rows the table was made from.</param>
-public sealed record ConformalTable(double Level, IReadOnlyList<double> Edges, IReadOnlyList<double> HalfWidths, int CalibrationRows);
+public sealed record ConformalTable(double Level, IReadOnlyList<double> Edges, IReadOnlyList<double> HalfWidths, int CalibrationRows)
+{
+    /// <summary>The bin a prediction falls into: an edge belongs to the bin above it. Calibration and serving must agree on this.</summary>
+    public static int Bin(IReadOnlyList<double> edges, double prediction)
+    {
+        var bin = 0;
+        while (bin < edges.Count && edges[bin] <= prediction) bin++;
+        return bin;
+    }
+
+    /// <summary>The half-width of the interval around <paramref name="prediction"/>.</summary>
+    public double HalfWidthAt(double prediction) => HalfWidths[Bin(Edges, prediction)];
+}
 
 /// <summary>Everything serving needs to know of one version; enough to load and run it without asking the registry again.</summary>
 /// <param name="ArtifactSha256">The ONNX file in the tenant's blob store.</param>

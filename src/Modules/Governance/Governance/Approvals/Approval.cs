@@ -17,8 +17,9 @@ internal enum ApprovalStatus
 }
 
 /// <summary>The question whether a model version may take an alias, and its answer. Who asked and who answered come from the events' own metadata.</summary>
+/// <param name="ModelVersion">Not called Version, which the store takes for the stream's own and overwrites.</param>
 internal sealed record Approval(
-    string Id, string Model, int Version, string Alias, string Author, string? Note, string RequestedBy, DateTimeOffset RequestedAt,
+    string Id, string Model, int ModelVersion, string Alias, string Author, string? Note, string RequestedBy, DateTimeOffset RequestedAt,
     ApprovalStatus Status, string? DecidedBy, DateTimeOffset? DecidedAt, string? Reason)
 {
     public static string Key(Guid id) => $"approval:{id:N}";
@@ -39,5 +40,5 @@ internal sealed record ApprovalView(
     ApprovalStatus Status, string? DecidedBy, DateTimeOffset? DecidedAt, string? Reason)
 {
     public static ApprovalView Of(Approval a) => new(
-        a.ApprovalId(), a.Model, a.Version, a.Alias, a.Author, a.Note, a.RequestedBy, a.RequestedAt, a.Status, a.DecidedBy, a.DecidedAt, a.Reason);
+        a.ApprovalId(), a.Model, a.ModelVersion, a.Alias, a.Author, a.Note, a.RequestedBy, a.RequestedAt, a.Status, a.DecidedBy, a.DecidedAt, a.Reason);
 }

@@ -46,7 +46,7 @@ internal static class RequestApproval
             if (version.Version is null) return Refusal.NotFound("model version", $"{command.Model}/{command.Version}");
 
             var open = await session.Query<Approval>().FirstOrDefaultAsync(
-                a => a.Model == command.Model && a.Version == command.Version && a.Alias == command.Alias && a.Status == ApprovalStatus.Open, ct);
+                a => a.Model == command.Model && a.ModelVersion == command.Version && a.Alias == command.Alias && a.Status == ApprovalStatus.Open, ct);
             if (open is not null) return ApprovalView.Of(open);
 
             var id = Guid.CreateVersion7();

@@ -18,7 +18,7 @@ internal sealed class AnswerCheckAliasGate(IQuerySession session) : IRequestHand
         if (!policy.ApprovalRequired) return new(true, "This tenant has switched the approval rule off.", null, null);
 
         var granted = await session.Query<Approval>()
-            .Where(a => a.Model == ask.Model && a.Version == ask.Version && a.Alias == ask.Alias && a.Status == ApprovalStatus.Granted && a.DecidedBy != ask.Author)
+            .Where(a => a.Model == ask.Model && a.ModelVersion == ask.Version && a.Alias == ask.Alias && a.Status == ApprovalStatus.Granted && a.DecidedBy != ask.Author)
             .OrderByDescending(a => a.DecidedAt)
             .FirstOrDefaultAsync(ct);
         return granted is not null
