@@ -138,6 +138,6 @@ public class QuarantineTests
         var columns = string.Join(',', Enumerable.Range(0, 2_000).Select(i => $"c{i}"));
         var csv = $"{columns}\n" + ReadCsv.Many(200_000, "x\",\"y") + "\"\"z";
 
-        ReadCsv.Of(csv, ReadCsv.Limits with { MaxRowChars = 65_536 }).Result.IsOk.ShouldBeFalse();
+        ReadCsv.Of(csv, ReadCsv.Limits with { MaxRowChars = 65_536 }).Refusal.Code.ShouldBe("unbalanced-quotes");
     }
 }

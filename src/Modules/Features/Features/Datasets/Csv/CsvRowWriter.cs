@@ -7,12 +7,13 @@ namespace Platform.Features.Datasets.Csv;
 /// <summary>Writes canonical CSV: UTF-8, comma, line feed, quotes only where they are needed; and hashes what it writes.</summary>
 internal sealed class CsvRowWriter(Stream output) : IDisposable
 {
-    private const int FlushBytes = 64 * 1024;
+    private const int FlushChars = 64 * 1024;
 
     // All delimiters we detect are quoted, so that reading the canonical CSV finds the comma.
     private static readonly SearchValues<char> NeedQuotes = SearchValues.Create([.. CsvInspector.Delimiters, '"', '\r', '\n']);
 
-    private readonly ArrayBufferWriter<byte> bytes = new(2 * FlushBytes);
+    private readonly ArrayBufferWriter<char> text = new(2 * FlushChars);
+    private byte[] bytes = [];
     private readonly IncrementalHash hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
     private bool inRow;
 
@@ -25,29 +26,29 @@ internal sealed class CsvRowWriter(Stream output) : IDisposable
     /// <summary>Writes the next value of the row; empty means missing.</summary>
     public void Value(ReadOnlySpan<char> value)
     {
-        if (inRow) Raw(",");
+        if (inRow) text.Write(",");
         inRow = true;
         if (!value.ContainsAny(NeedQuotes))
         {
-            Raw(value);
+            text.Write(value);
             return;
         }
-        Raw("\"");
+        text.Write("\"");
         while (value.IndexOf('"') is >= 0 and var quote)
         {
-            Raw(value[..(quote + 1)]);
-            Raw("\"");
+            text.Write(value[..(quote + 1)]);
+            text.Write("\"");
             value = value[(quote + 1)..];
         }
-        Raw(value);
-        Raw("\"");
+        text.Write(value);
+        text.Write("\"");
     }
 
     public void EndRow()
     {
-        Raw("\n");
+        text.Write("\n");
         inRow = false;
-        if (bytes.WrittenCount >= FlushBytes) Flush();
+        if (text.WrittenCount >= FlushChars) Flush();
     }
 
     /// <summary>Hands everything to the stream and answers the SHA-256 of it, in lower-case hex.</summary>
@@ -60,12 +61,13 @@ internal sealed class CsvRowWriter(Stream output) : IDisposable
 
     public void Dispose() => hash.Dispose();
 
-    private void Raw(ReadOnlySpan<char> chars) => Encoding.UTF8.GetBytes(chars, bytes);
-
     private void Flush()
     {
-        hash.AppendData(bytes.WrittenSpan);
-        output.Write(bytes.WrittenSpan);
-        bytes.ResetWrittenCount();
+        var most = Encoding.UTF8.GetMaxByteCount(text.WrittenCount);
+        if (bytes.Length < most) bytes = new byte[most];
+        var encoded = bytes.AsSpan(0, Encoding.UTF8.GetBytes(text.WrittenSpan, bytes));
+        hash.AppendData(encoded);
+        output.Write(encoded);
+        text.ResetWrittenCount();
     }
 }

@@ -43,15 +43,24 @@ internal sealed class DatasetPass
 
     public IReadOnlyList<ColumnProfile> Profile() => [.. profilers.Select((profiler, i) => profiler.Finish(Shapes[i]))];
 
-    /// <summary>Reads the file and answers the SHA-256 of the canonical CSV. Throws <see cref="DatasetRefusedException"/> when too little of it is good.</summary>
-    public string Run(Stream source, Stream canonicalCsv, Stream quarantineCsv, CancellationToken ct)
+    /// <summary>Reads the rows for their votes alone. Throws <see cref="DatasetRefusedException"/> when too little of the file is good.</summary>
+    public void Vote(Stream source, CancellationToken ct) => ReadRows(source, accept: () => { }, putAside: _ => { }, ct);
+
+    /// <summary>Reads the rows and writes each where it belongs. Answers the SHA-256 of the canonical CSV; throws as <see cref="Vote"/> does.</summary>
+    public string Write(Stream source, Stream canonicalCsv, Stream quarantineCsv, CancellationToken ct)
     {
-        using var text = CsvInspector.OpenText(source, format.Encoding);
         using var accepted = new CsvRowWriter(canonicalCsv);
         using var quarantine = new CsvRowWriter(quarantineCsv);
         accepted.Row([.. format.Columns]);
         quarantine.Row(DatasetReader.QuarantineColumns);
+        ReadRows(source, () => WriteRow(accepted), fault => quarantine.Row([fault.Line.ToString(), fault.Column ?? "", fault.Reason, fault.Row]), ct);
+        quarantine.Finish();
+        return accepted.Finish();
+    }
 
+    private void ReadRows(Stream source, Action accept, Action<RowFault> putAside, CancellationToken ct)
+    {
+        using var text = CsvInspector.OpenText(source, format.Encoding);
         var rows = new CsvRowReader(text, format.Delimiter, limits);
         rows.Read();
         while (rows.Read())
@@ -59,12 +68,23 @@ internal sealed class DatasetPass
             ct.ThrowIfCancellationRequested();
             if (Rows + Quarantined == limits.MaxRows) throw new DatasetRefusedException(new Refusal(RefusalKind.TooLarge,
                 "too-many-rows", $"The file has more than {limits.MaxRows} rows.", "file", "Split it into several datasets."));
-            if (Judge(rows) is { } fault) PutAside(fault, quarantine);
-            else Accept(accepted);
+            if (Judge(rows) is { } fault)
+            {
+                Quarantined++;
+                if (firstFaults.Count < limits.MaxListedErrors) firstFaults.Add(fault);
+                putAside(fault);
+            }
+            else
+            {
+                Rows++;
+                for (var i = 0; i < values.Length; i++)
+                {
+                    if (values[i].Length > 0) votes[i].Add(values[i].Cell.Fits);
+                }
+                accept();
+            }
         }
-        quarantine.Finish();
         RefuseIfHopeless();
-        return accepted.Finish();
     }
 
     /// <summary>Reads the row's values into <see cref="values"/>; answers why the row is not accepted, or null.</summary>
@@ -109,29 +129,16 @@ internal sealed class DatasetPass
         RowFault Fault(string? column, string reason) => new(rows.Line, column, reason, rows.Raw);
     }
 
-    private void Accept(CsvRowWriter accepted)
+    private void WriteRow(CsvRowWriter accepted)
     {
         for (var i = 0; i < values.Length; i++)
         {
             var value = canonical.WrittenSpan.Slice(values[i].Start, values[i].Length);
             accepted.Value(value);
-            if (value.IsEmpty)
-            {
-                profilers[i].AddMissing();
-                continue;
-            }
-            votes[i].Add(values[i].Cell.Fits);
-            profilers[i].Add(Shapes[i], values[i].Cell, value);
+            if (value.IsEmpty) profilers[i].AddMissing();
+            else profilers[i].Add(Shapes[i], values[i].Cell, value);
         }
         accepted.EndRow();
-        Rows++;
-    }
-
-    private void PutAside(RowFault fault, CsvRowWriter quarantine)
-    {
-        quarantine.Row([fault.Line.ToString(), fault.Column ?? "", fault.Reason, fault.Row]);
-        if (firstFaults.Count < limits.MaxListedErrors) firstFaults.Add(fault);
-        Quarantined++;
     }
 
     private void RefuseIfHopeless()

@@ -51,7 +51,7 @@ internal static class DatasetReader
         Stream source, CsvFormat format, Stream canonical, Stream quarantine, DatasetLimits limits, CancellationToken ct)
     {
         var vote = new DatasetPass(format, new ColumnShape[format.Columns.Count], limits);
-        vote.Run(source, Stream.Null, Stream.Null, ct);
+        vote.Vote(source, ct);
 
         // Types are voted by the rows that are kept. Rows left out for one column's sake can turn another's vote, so the vote is held
         // again while writing, and what was written stands when it changes nothing. Reading the canonical CSV then finds the same types.
@@ -60,7 +60,7 @@ internal static class DatasetReader
             var write = new DatasetPass(format, vote.Decide(), limits);
             canonical.SetLength(0);
             quarantine.SetLength(0);
-            var sha256 = write.Run(source, canonical, quarantine, ct);
+            var sha256 = write.Write(source, canonical, quarantine, ct);
             if (pass < limits.MaxPasses && !write.Decide().SequenceEqual(write.Shapes))
             {
                 vote = write;
