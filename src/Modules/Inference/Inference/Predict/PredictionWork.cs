@@ -30,7 +30,16 @@ internal sealed class PredictionWork(ServingPlan plan) : IDisposable
     /// <summary>Keys of the feature view's entity, one a row; empty when none were sent.</summary>
     public List<string> Keys { get; } = [];
 
-    public bool WantsInterval { get; set; }
+    public bool WantsInterval { get; set; } = true;
+
+    /// <summary>The id the caller gave its request, to be echoed.</summary>
+    public string? RequestId { get; set; }
+
+    /// <summary>The outputs to compute, by index.</summary>
+    public int[] Wanted { get; set; } = [];
+
+    /// <summary>What the call is billed as: its rows.</summary>
+    public int Units { get; set; }
 
     /// <summary>What the feature view added, by row.</summary>
     public IReadOnlyDictionary<string, object?>?[] Features { get; set; } = [];
@@ -68,11 +77,11 @@ internal sealed class PredictionWork(ServingPlan plan) : IDisposable
     {
         Tensors.Clear();
         (Rows, CellsSet, IsList, WantsInterval, Features) = (0, 0, false, true, []);
+        (RequestId, Wanted, Units) = (null, [], 0);
         Keys.Clear();
         if (seen.Length > LargestKept) seen = [];
         if (answer.Capacity > LargestKept) answer = new ArrayBufferWriter<byte>(1024);
         else answer.ResetWrittenCount();
-        Stages.Begin();
     }
 
     public void Dispose()

@@ -16,15 +16,16 @@ internal sealed record EndpointTerms(
     string Tenant, string Endpoint, string AliasOrVersion, int PlanVersion, bool Durable, FeatureEnrichment? Features, string PriceClass, Limits Limits);
 
 /// <summary>Everything a prediction needs to know, compiled beforehand. A request takes one plan and keeps it to the end, whatever changes meanwhile:
-/// all members are immutable, or (the model's place, the tenant's counts, the pool) safe for many threads.</summary>
+/// all members are immutable, or (the model's place, the tenant's counts, the figures, the pool) safe for many threads.</summary>
 internal sealed class ServingPlan
 {
-    public ServingPlan(EndpointTerms terms, ServableVersion version, ResidentModel model, TenantAdmission admission)
+    public ServingPlan(EndpointTerms terms, ServableVersion version, ResidentModel model, TenantAdmission admission, LiveFigures figures)
     {
         Terms = terms;
         Version = version;
         Model = model;
         Admission = admission;
+        Figures = figures;
         Inputs = [.. version.Signature.Inputs.Select(TensorLayout.Of)];
         Outputs = [.. version.Signature.Outputs.Select(TensorLayout.Of)];
         AllOutputs = [.. Enumerable.Range(0, Outputs.Length)];
@@ -40,6 +41,8 @@ internal sealed class ServingPlan
     public ResidentModel Model { get; }
 
     public TenantAdmission Admission { get; }
+
+    public LiveFigures Figures { get; }
 
     public TensorLayout[] Inputs { get; }
 

@@ -135,8 +135,11 @@ internal sealed partial class JournalWriter : IHostedService, IDisposable
         private readonly List<JournalEntry> unsure = [];
 
         private long unsureSince;
-        private int lostBackend;
+        private int unsureBackend;
         private NpgsqlConnection? connection;
+
+        /// <summary>The server's process behind the connection; a lost connection can no longer be asked.</summary>
+        private int backend;
         private DateOnly partitionsUntil;
 
         public void Run()
@@ -226,15 +229,13 @@ internal sealed partial class JournalWriter : IHostedService, IDisposable
             }
             catch (Exception failure)
             {
-                var backend = open.ProcessID;
                 Disconnect(failure);
                 if (!sent)
                 {
                     Refuse(rows);
                     return;
                 }
-                if (unsure.Count == 0) unsureSince = journal.time.GetTimestamp();
-                lostBackend = backend;
+                (unsureSince, unsureBackend) = (journal.time.GetTimestamp(), backend);
                 unsure.AddRange(rows);
             }
         }
@@ -271,7 +272,7 @@ internal sealed partial class JournalWriter : IHostedService, IDisposable
             try
             {
                 // The lost connection's server process may still be about to commit; only when it is gone does "not there" mean "never".
-                if (IsAlive(lostBackend)) return false;
+                if (IsAlive(unsureBackend)) return false;
                 using var look = new NpgsqlCommand("select inference.journal_has($1, $2, $3)", connection)
                 {
                     Parameters =
@@ -317,7 +318,7 @@ internal sealed partial class JournalWriter : IHostedService, IDisposable
             {
                 var opening = journal.database.OpenConnection();
                 EnsurePartitions(opening, Today());
-                connection = opening;
+                (connection, backend) = (opening, opening.ProcessID);
                 if (journal.down) LogBack(journal.log);
                 journal.down = false;
                 return true;

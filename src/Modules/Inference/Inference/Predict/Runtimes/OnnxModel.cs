@@ -1,3 +1,4 @@
+using System.Collections.Frozen;
 using Microsoft.ML.OnnxRuntime;
 using Microsoft.ML.OnnxRuntime.Tensors;
 using Platform.Registry.Contracts;
@@ -9,28 +10,17 @@ namespace Platform.Inference.Predict.Runtimes;
 internal sealed class OnnxModel : ILoadedModel
 {
     private readonly InferenceSession session;
-    private readonly string[] inputs;
-    private readonly string[] outputs;
-    private readonly TensorLayout[] inputLayouts;
-    private readonly TensorLayout[] outputLayouts;
-    private readonly int batchInput;
 
     /// <summary>Outputs that may be written in place, because the first runs have shown that their shape is the declared one and that a free batch follows the input's.</summary>
-    private readonly bool[] inPlace;
+    private FrozenSet<string> inPlace = FrozenSet<string>.Empty;
 
     public OnnxModel(InferenceSession session)
     {
         this.session = session;
         // Outputs that are no tensors (sequences, maps) are left out: ONNX Runtime computes only what is asked for.
         Signature = new ModelSignature(
-            [.. session.InputNames.Select(name => Spec(name, session.InputMetadata[name]) ?? throw new ModelLoadException($"The input '{name}' is not a tensor of a type that can be served."))],
+            [.. session.InputNames.Select(name => Spec(name, session.InputMetadata[name]) ?? throw new ModelLoadException($"the input '{name}' is not a tensor of a type that can be served"))],
             [.. session.OutputNames.Select(name => Spec(name, session.OutputMetadata[name])).OfType<TensorSpec>()]);
-        inputLayouts = [.. Signature.Inputs.Select(TensorLayout.Of)];
-        outputLayouts = [.. Signature.Outputs.Select(TensorLayout.Of)];
-        inputs = [.. inputLayouts.Select(layout => layout.Name)];
-        outputs = [.. outputLayouts.Select(layout => layout.Name)];
-        batchInput = Array.FindIndex(inputLayouts, layout => layout.HasFreeBatch);
-        inPlace = new bool[outputLayouts.Length];
     }
 
     public ModelSignature Signature { get; }
@@ -38,13 +28,11 @@ internal sealed class OnnxModel : ILoadedModel
     public void Run(TensorSet set, ReadOnlySpan<int> wanted, RunSeat seat)
     {
         var kept = set.Kept as KeptRun;
-        if (kept is null) set.Kept = kept = new KeptRun(set.Inputs.Length);
-        if (!kept.Wanted.AsSpan().SequenceEqual(wanted)) kept.Want(wanted, outputs);
+        if (kept is null) set.Kept = kept = new KeptRun(set);
+        if (!kept.Wanted.AsSpan().SequenceEqual(wanted)) kept.Want(wanted, set);
         for (var i = 0; i < set.Inputs.Length; i++) kept.Inputs[i] = Bind(set.Inputs[i]);
 
-        var allInPlace = true;
-        foreach (var index in wanted) allInPlace &= inPlace[index];
-        if (allInPlace)
+        if (AllInPlace(kept.OutputNames))
         {
             try
             {
@@ -53,34 +41,36 @@ internal sealed class OnnxModel : ILoadedModel
             }
             catch (ModelRunException failure) when (failure.Failure is RunFailure.Failed)
             {
-                // Perhaps the output's shape depends on the values after all. If it runs when the runtime makes the outputs, that was it.
+                // Perhaps an output's shape depends on the values after all. If it runs when the runtime makes the outputs, that was it.
+                RunAndCopy(set, kept, seat);
+                inPlace = FrozenSet<string>.Empty;
+                return;
             }
         }
         RunAndCopy(set, kept, seat);
-        if (allInPlace) foreach (var index in wanted) inPlace[index] = false;
     }
 
     /// <summary>Zeros and empty texts, once with one row and once with two: that also shows which outputs can be written in place.</summary>
     public void WarmUp(RunSeat seat)
     {
-        var all = Enumerable.Range(0, outputs.Length).ToArray();
-        var follows = new bool[outputs.Length];
-        Array.Fill(follows, true);
+        TensorLayout[] inputs = [.. Signature.Inputs.Select(TensorLayout.Of)], outputs = [.. Signature.Outputs.Select(TensorLayout.Of)];
+        int[] all = [.. Enumerable.Range(0, outputs.Length)];
+        var hasBatch = inputs.Any(input => input.HasFreeBatch);
+        var asDeclared = outputs.Where(output => output.Datatype is not Datatype.Bytes).Select(output => output.Name).ToHashSet();
         try
         {
-            foreach (var rows in batchInput < 0 ? [1] : new[] { 1, 2 })
+            foreach (var rows in hasBatch ? new[] { 1, 2 } : [1])
             {
-                using var set = new TensorSet(inputLayouts, outputLayouts);
+                using var set = new TensorSet(inputs, outputs);
                 foreach (var input in set.Inputs) Zero(input, rows);
                 Run(set, all, seat);
-                for (var i = 0; i < all.Length; i++)
+                foreach (var output in set.Outputs)
                 {
-                    var (layout, shape) = (outputLayouts[i], set.Outputs[i].Shape);
-                    var expected = layout.HasFreeBatch && batchInput >= 0 ? [rows, .. layout.Shape.AsSpan(1)] : layout.Shape;
-                    follows[i] &= layout.Datatype is not Datatype.Bytes && expected.AsSpan().SequenceEqual(shape);
+                    var declared = output.Layout.HasFreeBatch && hasBatch ? [rows, .. output.Layout.Shape.AsSpan(1)] : output.Layout.Shape;
+                    if (!declared.AsSpan().SequenceEqual(output.Shape)) asDeclared.Remove(output.Layout.Name);
                 }
             }
-            follows.CopyTo(inPlace, 0);
+            inPlace = asDeclared.ToFrozenSet();
         }
         catch (ModelRunException failure) when (failure.Failure is RunFailure.Failed)
         {
@@ -90,9 +80,18 @@ internal sealed class OnnxModel : ILoadedModel
 
     public void Dispose() => session.Dispose();
 
+    private bool AllInPlace(string[] names)
+    {
+        foreach (var name in names)
+        {
+            if (!inPlace.Contains(name)) return false;
+        }
+        return true;
+    }
+
     private void RunInPlace(TensorSet set, KeptRun kept, RunSeat seat)
     {
-        var rows = batchInput < 0 ? 0 : set.Inputs[batchInput].Shape[0];
+        var rows = kept.BatchInput < 0 ? 0 : set.Inputs[kept.BatchInput].Shape[0];
         for (var i = 0; i < kept.Wanted.Length; i++)
         {
             var output = set.Outputs[kept.Wanted[i]];
@@ -102,7 +101,7 @@ internal sealed class OnnxModel : ILoadedModel
         seat.Begin(kept);
         try
         {
-            session.Run(kept.Options, inputs, kept.Inputs, kept.OutputNames, kept.Outputs);
+            session.Run(kept.Options, kept.InputNames, kept.Inputs, kept.OutputNames, kept.Outputs);
         }
         catch (OnnxRuntimeException failure)
         {
@@ -119,7 +118,7 @@ internal sealed class OnnxModel : ILoadedModel
         seat.Begin(kept);
         try
         {
-            using var values = session.Run(kept.Options, inputs, kept.Inputs, kept.OutputNames);
+            using var values = session.Run(kept.Options, kept.InputNames, kept.Inputs, kept.OutputNames);
             for (var i = 0; i < values.Count; i++) Copy(values[i], set.Outputs[kept.Wanted[i]]);
         }
         catch (OnnxRuntimeException failure)
@@ -262,12 +261,17 @@ internal sealed class OnnxModel : ILoadedModel
         public void Dispose() => value?.Dispose();
     }
 
-    /// <summary>What one set's runs need beside the values.</summary>
-    private sealed class KeptRun(int inputCount) : IDisposable, IStoppable
+    /// <summary>What one set's runs need beside the values. Tensors are told by name, so the order in the plan need not be the file's.</summary>
+    private sealed class KeptRun(TensorSet set) : IDisposable, IStoppable
     {
         public RunOptions Options { get; private set; } = Fresh();
 
-        public OrtValue[] Inputs { get; } = new OrtValue[inputCount];
+        public string[] InputNames { get; } = [.. set.Inputs.Select(input => input.Layout.Name)];
+
+        public OrtValue[] Inputs { get; } = new OrtValue[set.Inputs.Length];
+
+        /// <summary>The input whose first dimension is the batch; -1 when there is none.</summary>
+        public int BatchInput { get; } = Array.FindIndex(set.Inputs, input => input.Layout.HasFreeBatch);
 
         public int[] Wanted { get; private set; } = [];
 
@@ -275,11 +279,11 @@ internal sealed class OnnxModel : ILoadedModel
 
         public string[] OutputNames { get; private set; } = [];
 
-        public void Want(ReadOnlySpan<int> wanted, string[] names)
+        public void Want(ReadOnlySpan<int> wanted, TensorSet set)
         {
             Wanted = wanted.ToArray();
             Outputs = new OrtValue[wanted.Length];
-            OutputNames = [.. Wanted.Select(index => names[index])];
+            OutputNames = [.. Wanted.Select(index => set.Outputs[index].Layout.Name)];
         }
 
         /// <summary>Options that were told to stop, even if the run finished first, would stop the next run too.</summary>
