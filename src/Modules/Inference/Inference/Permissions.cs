@@ -1,0 +1,9 @@
+namespace Platform.Inference;
+
+/// <summary>What may be done with endpoints and predictions.</summary>
+internal static class Permissions
+{
+    public const string Read = "inference:read";
+    public const string Write = "inference:write";
+    public const string Predict = "inference:predict";
+}
