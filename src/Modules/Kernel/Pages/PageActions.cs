@@ -20,6 +20,15 @@ public sealed class PageActions(IServiceScopeFactory scopes, AuthenticationState
             return new Refusal(RefusalKind.Unauthenticated, "signed-out", "You are no longer signed in.", null, "Sign in again.");
         }
 
+        return await SendAs(caller, request, ct);
+    }
+
+    /// <summary>Asks another module's contract that answers without refusing; the default when nobody is signed in, or without <paramref name="permission"/>.</summary>
+    public async Task<T?> Ask<T>(IRequest<T> request, string permission, CancellationToken ct = default) =>
+        await CallerAsync(ct) is { } caller && caller.May(permission) ? await SendAs(caller, request, ct) : default;
+
+    private async Task<T> SendAs<T>(Caller caller, IRequest<T> request, CancellationToken ct)
+    {
         await using var scope = scopes.CreateAsyncScope();
         scope.ServiceProvider.GetRequiredService<CallerScope>().Begin(caller);
         return await scope.ServiceProvider.GetRequiredService<IMediator>().Send(request, ct);
