@@ -47,7 +47,7 @@ internal static class ParityGate
                     $"The exported model does not give the trained model's answers: {graph[row]:G9} in place of {own[row]:G9}. No version was made.",
                     mend: "Report this with the dataset; leaving out columns with extreme values may avoid it.");
             worstAbsolute = Math.Max(worstAbsolute, difference);
-            worstRelative = Math.Max(worstRelative, difference / Math.Max(Math.Abs(own[row]), OfScale * targetScale));
+            worstRelative = Math.Max(worstRelative, Math.Max(0, difference - (OfScale * targetScale)) / Math.Max(Math.Abs(own[row]), double.Epsilon));
         }
 
         return new ParityReport(own.Length, worstAbsolute, worstRelative);

@@ -52,4 +52,5 @@ internal sealed record SplitDescription(string? TimeColumn, PartDescription Trai
 internal sealed record PartDescription(int Rows, string? From, string? To);
 
 /// <summary>How far the ONNX graph's answers are from ML.NET's own, on rows as they are and with values taken out or never seen.</summary>
+/// <param name="MaxRelativeDifference">Beyond a millionth of the target's deviation, which near 0 is all that can be asked.</param>
 internal sealed record ParityReport(int Rows, double MaxAbsoluteDifference, double MaxRelativeDifference);
