@@ -60,7 +60,7 @@ internal sealed partial class Predictor(
         work.Entry = journal.Rent(work.Plan.Terms.Durable);
         try
         {
-            var refusal = Read(body.Value, work, dialect);
+            var refusal = Read(context.Request, body.Value, work, dialect);
             if (refusal is not null) GiveUpEntry(work);
             return refusal;
         }
@@ -70,14 +70,14 @@ internal sealed partial class Predictor(
         }
     }
 
-    private static Refusal? Read(ReadOnlySequence<byte> body, PredictionWork work, Dialect dialect)
+    private static Refusal? Read(HttpRequest request, ReadOnlySequence<byte> body, PredictionWork work, Dialect dialect)
     {
-        if (body.IsSingleSegment) return dialect.Read(body.FirstSpan, work);
+        if (body.IsSingleSegment) return dialect.Read(request, body.FirstSpan, work);
         var whole = ArrayPool<byte>.Shared.Rent((int)body.Length);
         try
         {
             body.CopyTo(whole);
-            return dialect.Read(whole.AsSpan(0, (int)body.Length), work);
+            return dialect.Read(request, whole.AsSpan(0, (int)body.Length), work);
         }
         finally
         {

@@ -6,7 +6,8 @@ namespace Platform.Inference.Predict;
 /// <summary>An endpoint's address.</summary>
 internal readonly record struct EndpointKey(string Tenant, string Endpoint);
 
-/// <summary>What answers at an address: a plan, or the reason why an endpoint that exists cannot answer now.</summary>
+/// <summary>What answers at an address: a plan, or the reason why an endpoint that exists cannot answer now. Both, when an older plan
+/// still answers because a newer one could not be made.</summary>
 internal sealed record Serving(ServingPlan? Plan, Refusal? Why)
 {
     public static Serving By(ServingPlan plan) => new(plan, null);
