@@ -5,6 +5,6 @@ namespace Platform.Features.Contracts;
 public interface IOnlineFeatures
 {
     /// <summary>Latest values for each key, in the order of <paramref name="keys"/>; null where the entity is unknown.
-    /// Values are by column name: double, string, bool, DateOnly or null for missing. Throws <see cref="KeyNotFoundException"/> when the tenant has no such view.</summary>
+    /// Values are by column name: double, string, bool, DateOnly or null for missing. Throws <see cref="KeyNotFoundException"/> when the tenant has no such view, or it has not been materialised.</summary>
     ValueTask<IReadOnlyDictionary<string, object?>?[]> ReadAsync(string tenant, string featureView, IReadOnlyList<string> keys, CancellationToken ct);
 }

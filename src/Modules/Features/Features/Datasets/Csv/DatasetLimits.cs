@@ -1,9 +1,20 @@
+using Microsoft.Extensions.Configuration;
+
 namespace Platform.Features.Datasets.Csv;
 
-/// <summary>How much a CSV may hold and how much of it may be wrong before the upload is refused. Bound from configuration
-/// (<c>Features:Datasets</c>), so that an operator can tighten it.</summary>
+/// <summary>How much a CSV may hold and how much of it may be wrong before the upload is refused. An operator may change PLATFORM_MAX_DATASET_BYTES
+/// (2 GiB), PLATFORM_MAX_DATASET_ROWS (100 million) and PLATFORM_MAX_BAD_ROW_SHARE (0.5).</summary>
 internal sealed record DatasetLimits
 {
+    private static readonly DatasetLimits Default = new();
+
+    public static DatasetLimits From(IConfiguration configuration) => new()
+    {
+        MaxBytes = configuration.GetValue("PLATFORM_MAX_DATASET_BYTES", Default.MaxBytes),
+        MaxRows = configuration.GetValue("PLATFORM_MAX_DATASET_ROWS", Default.MaxRows),
+        MaxBadShare = configuration.GetValue("PLATFORM_MAX_BAD_ROW_SHARE", Default.MaxBadShare),
+    };
+
     public long MaxBytes { get; init; } = 2L << 30;
 
     public long MaxRows { get; init; } = 100_000_000;
@@ -24,6 +35,9 @@ internal sealed record DatasetLimits
     public double TypeShare { get; init; } = 0.995;
 
     public int MaxListedErrors { get; init; } = 20;
+
+    /// <summary>Bad rows written to the quarantine; further ones are only counted, so that a small file cannot fill the disk.</summary>
+    public long MaxKeptFaults { get; init; } = 1_000_000;
 
     /// <summary>Distinct values are counted up to one more than this.</summary>
     public int MaxDistinct { get; init; } = 10_000;

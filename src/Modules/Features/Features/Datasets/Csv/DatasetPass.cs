@@ -72,7 +72,7 @@ internal sealed class DatasetPass
             {
                 Quarantined++;
                 if (firstFaults.Count < limits.MaxListedErrors) firstFaults.Add(fault);
-                putAside(fault);
+                if (Quarantined <= limits.MaxKeptFaults) putAside(fault);
             }
             else
             {

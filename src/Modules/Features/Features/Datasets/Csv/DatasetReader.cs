@@ -6,7 +6,7 @@ namespace Platform.Features.Datasets.Csv;
 /// <summary>What became of a CSV file: the accepted rows stand in the canonical stream, the others in the quarantine.</summary>
 /// <param name="ContentSha256">Hash of the canonical CSV.</param>
 /// <param name="CanonicalBytes">Length of the canonical CSV.</param>
-/// <param name="Quarantined">How many rows are in the quarantine.</param>
+/// <param name="Quarantined">How many rows were set aside.</param>
 /// <param name="FirstFaults">The first of them, for a summary.</param>
 internal sealed record DatasetContent(
     string ContentSha256, long CanonicalBytes, long Rows, long Quarantined, string Encoding, char Delimiter,
