@@ -1,6 +1,5 @@
 using System.Diagnostics;
 using System.Globalization;
-using System.Text.Json;
 using System.Text.Json.Nodes;
 using Platform.MainJob;
 
@@ -188,6 +187,6 @@ static JsonObject Inputs(IReadOnlyDictionary<string, string> row, Dictionary<str
     return inputs;
 }
 
-static double Number(JsonNode? node) => node?.GetValue<JsonElement>() is { ValueKind: JsonValueKind.Number } n ? n.GetDouble() : node?.GetValue<double>() ?? double.NaN;
+static double Number(JsonNode? node) => node?.GetValue<double>() ?? double.NaN;
 
 static string Percent(JsonNode? node) => node is null ? "?" : $"{100 * Number(node):F0} %";
