@@ -30,7 +30,7 @@ public sealed class DatasetTests
         var tenant = await TestTenant.NewAsync();
         await tenant.HasDatasetAsync("sales");
         await tenant.HasDatasetAsync("sales", "id,price\nH9,1\n");
-        tenant.Files().Length.ShouldBe(3);
+        tenant.Files().Length.ShouldBe(2);
 
         await (await tenant.Developer.DeleteAsync("api/v1/features/datasets/sales")).ShouldBeAsync(204);
 
