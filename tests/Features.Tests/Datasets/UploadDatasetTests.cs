@@ -92,7 +92,7 @@ public sealed class UploadDatasetTests
         var page = await tenant.Viewer.GetJsonAsync("api/v1/features/datasets/sales/quarantine?offset=1&limit=2");
         page.Number("total").ShouldBe(4);
         page.GetProperty("rows").EnumerateArray().Select(r => $"{r.Number("line")}: {r.Text("reason")}, in: {r.Text("row")}").ShouldBe([
-            "603: the row has 1 values and the header 2 columns, in: H601",
+            "603: the row has 1 value and the header 2 columns, in: H601",
             "604: a quote is opened and never closed, in: \"H602,1",
         ]);
         var first = (await tenant.Viewer.GetJsonAsync("api/v1/features/datasets/sales/quarantine?limit=1")).GetProperty("rows")[0];

@@ -23,7 +23,7 @@ public class QuarantineTests
     {
         var csv = string.Join(newline, "", "id,note", "1,\"one\ntwo\r\nthree\"", "", "bad", "2,x", "3,y", "");
 
-        Faults(ReadCsv.Of(csv)).ShouldBe([$"7: the row has 1 values and the header 2 columns"]);
+        Faults(ReadCsv.Of(csv)).ShouldBe([$"7: the row has 1 value and the header 2 columns"]);
     }
 
     [Fact]
@@ -110,7 +110,7 @@ public class QuarantineTests
         refusal.Detail.ShouldStartWith("30 of 59 rows are bad.");
         refusal.Errors.Count.ShouldBe(20);
         refusal.Errors[0].Field.ShouldBe("file");
-        refusal.Errors[0].Detail.ShouldBe("Line 31: the row has 1 values and the header 2 columns.");
+        refusal.Errors[0].Detail.ShouldBe("Line 31: the row has 1 value and the header 2 columns.");
     }
 
     [Fact]

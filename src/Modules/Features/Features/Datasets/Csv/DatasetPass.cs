@@ -91,7 +91,7 @@ internal sealed class DatasetPass
     private RowFault? Judge(CsvRowReader rows)
     {
         if (rows.Fault is { } fault) return Fault(null, fault);
-        if (rows.Count != Shapes.Length) return Fault(null, $"the row has {rows.Count} values and the header {Shapes.Length} columns");
+        if (rows.Count != Shapes.Length) return Fault(null, $"the row has {Counted(rows.Count, "value")} and the header {Counted(Shapes.Length, "column")}");
         if (rows.Whole.Contains('\0')) return Fault(null, "the row holds a NUL character");
 
         canonical.ResetWrittenCount();
@@ -156,6 +156,8 @@ internal sealed class DatasetPass
         static string Sentence(RowFault fault) =>
             fault.Column is null ? $"Line {fault.Line}: {fault.Reason}." : $"Line {fault.Line}, column '{fault.Column}': {fault.Reason}.";
     }
+
+    private static string Counted(int count, string what) => count == 1 ? $"1 {what}" : $"{count} {what}s";
 
     private static string Misfit(ColumnShape shape, Cell cell, ReadOnlySpan<char> value)
     {
