@@ -191,6 +191,7 @@ internal sealed class EmbeddedServer : IAsyncDisposable
                 if (_stopping.Wait(pause)) return;
                 pause = pause * 2 < LongestPause ? pause * 2 : LongestPause;
                 ServerProcesses.ClearAsync(_cluster).GetAwaiter().GetResult();
+                ClearSockets(_socketFolder);
             }
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or Win32Exception)
@@ -286,6 +287,13 @@ internal sealed class EmbeddedServer : IAsyncDisposable
         if (Encoding.UTF8.GetByteCount(folder) > 107 - "/.s.PGSQL.5432".Length)
             folder = Path.Combine("/tmp", $"platform-postgres-{Guid.NewGuid().ToString("N")[..8]}");
         account.CreateFolder(folder);
+        ClearSockets(folder);
         return folder;
+    }
+
+    // A killed server's socket has a lock file, which would refuse its successor once the process id in it is somebody else's.
+    private static void ClearSockets(string folder)
+    {
+        foreach (var file in Directory.EnumerateFiles(folder, ".s.PGSQL.*")) File.Delete(file);
     }
 }

@@ -130,6 +130,21 @@ public sealed class EmbeddedServerTests : IDisposable
     }
 
     [Fact]
+    public async Task The_lock_of_a_killed_server_s_socket_does_not_keep_its_successor_down()
+    {
+        await (await StartAsync()).StopAsync();
+        await using var another = await EmbeddedServer.StartAsync(Path.Combine(_data, "another"), NullLogger.Instance, default);
+        var pid = ServerProcesses.FindServer(new Cluster(Path.Combine(_data, "another")));
+        // The number in it is by now that of a living process of the same user, as happens once numbers come round.
+        Directory.CreateDirectory(Path.Combine(_data, "run"));
+        await File.WriteAllTextAsync(Path.Combine(_data, "run", ".s.PGSQL.5432.lock"), $"{pid}\n{_data}/postgres\n");
+
+        await using var server = await StartAsync();
+
+        (await ScalarAsync(server, "SELECT 1")).ShouldBe(1);
+    }
+
+    [Fact]
     public async Task A_host_that_vanished_after_its_server_closed_the_data_is_mentioned()
     {
         await (await StartAsync()).StopAsync();
