@@ -18,8 +18,8 @@ internal static class DeployEndpoint
     /// <param name="Model">The registered model.</param>
     /// <param name="Alias">An alias to follow, or a version number to stay on.</param>
     /// <param name="FeatureView">A materialised feature view whose features are added to requests that name an entity.</param>
-    /// <param name="Journal">durable or buffered.</param>
-    internal sealed record Body(string Name, string Model, string Alias = "champion", string? FeatureView = null, JournalMode Journal = JournalMode.Durable);
+    /// <param name="JournalMode">durable: an answer leaves after its journal row is on disk. buffered: at once.</param>
+    internal sealed record Body(string Name, string Model, string Alias = "champion", string? FeatureView = null, JournalMode JournalMode = JournalMode.Durable);
 
     [Needs(Permissions.Write)]
     internal sealed record Command(string Name, EndpointSettings Settings) : IRequest<Result<EndpointView>>;
@@ -38,13 +38,13 @@ internal static class DeployEndpoint
             .ProducesProblem(StatusCodes.Status409Conflict);
 
     private static Task<Results<Created<EndpointView>, ProblemHttpResult>> Post(Body body, IMediator mediator, CancellationToken ct) =>
-        mediator.Send(new Command(body.Name, new EndpointSettings(body.Model, body.Alias, body.FeatureView, body.Journal)), ct)
+        mediator.Send(new Command(body.Name, new EndpointSettings(body.Model, body.Alias, body.FeatureView, body.JournalMode)), ct)
             .ToCreated(endpoint => $"/api/v1/inference/endpoints/{endpoint.Name}");
 
     internal static Result<EndpointDeployed> Decide(Endpoint? existing, Command command) =>
         existing is { Retired: false }
             ? Refusal.Conflict("endpoint-exists", $"There is an endpoint '{command.Name}' already.", "name", "Choose another name, or update the endpoint there is.")
-            : new EndpointDeployed(command.Settings.Model, command.Settings.Alias, command.Settings.FeatureView, command.Settings.Journal);
+            : new EndpointDeployed(command.Settings.Model, command.Settings.Alias, command.Settings.FeatureView, command.Settings.JournalMode);
 
     internal sealed class Handler(IDocumentSession session, SettingsCheck check, PlanCompiler compiler, ServingTable table, CallerScope scope) : IRequestHandler<Command, Result<EndpointView>>
     {

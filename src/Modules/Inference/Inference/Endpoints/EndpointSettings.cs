@@ -9,8 +9,8 @@ namespace Platform.Inference.Endpoints;
 /// <summary>What an endpoint can be set to, on deployment and on every update.</summary>
 /// <param name="Alias">An alias of the model to follow, such as champion, or a version number to stay on.</param>
 /// <param name="FeatureView">A materialised feature view whose features are added to requests that name an entity.</param>
-/// <param name="Journal">durable: an answer leaves after its journal row is on disk. buffered: at once.</param>
-internal sealed record EndpointSettings(string Model, string Alias = "champion", string? FeatureView = null, JournalMode Journal = JournalMode.Durable)
+/// <param name="JournalMode">durable: an answer leaves after its journal row is on disk. buffered: at once.</param>
+internal sealed record EndpointSettings(string Model, string Alias = "champion", string? FeatureView = null, JournalMode JournalMode = JournalMode.Durable)
 {
     internal sealed class Rules : AbstractValidator<EndpointSettings>
     {
@@ -19,7 +19,7 @@ internal sealed record EndpointSettings(string Model, string Alias = "champion",
             RuleFor(settings => settings.Model).IsName();
             RuleFor(settings => settings.Alias).NotEmpty().MaximumLength(Names.MaxLength);
             RuleFor(settings => settings.FeatureView!).IsName().When(settings => settings.FeatureView is not null);
-            RuleFor(settings => settings.Journal).IsInEnum();
+            RuleFor(settings => settings.JournalMode).IsInEnum();
         }
     }
 }

@@ -10,7 +10,7 @@ namespace Platform.Inference.Endpoints;
 /// <param name="ModelBytes">Memory the loaded model holds, about.</param>
 /// <param name="LoadMilliseconds">How long it took to load.</param>
 internal sealed record EndpointView(
-    string Name, string Model, string Alias, string? FeatureView, JournalMode Journal, DateTimeOffset DeployedAt, string DeployedBy,
+    string Name, string Model, string Alias, string? FeatureView, JournalMode JournalMode, DateTimeOffset DeployedAt, string DeployedBy,
     bool Serving, string? Why, int? PlanVersion, int? ModelVersion, bool ModelLoaded, long? ModelBytes, double? LoadMilliseconds)
 {
     public static EndpointView Of(string tenant, Endpoint endpoint, ServingTable table)

@@ -32,7 +32,7 @@ internal static class UpdateEndpoint
     /// <summary>Null when nothing would change.</summary>
     internal static EndpointUpdated? Decide(Endpoint endpoint, EndpointSettings settings)
     {
-        var updated = new EndpointUpdated(settings.Model, settings.Alias, settings.FeatureView, settings.Journal);
+        var updated = new EndpointUpdated(settings.Model, settings.Alias, settings.FeatureView, settings.JournalMode);
         return updated == new EndpointUpdated(endpoint.Model, endpoint.AliasOrVersion, endpoint.FeatureView, endpoint.Journal) ? null : updated;
     }
 

@@ -35,7 +35,7 @@ internal static class Predict
         var dialect = routes.ServiceProvider.GetRequiredService<NamedColumns>();
         Task Post(string endpoint, HttpContext context) => predictor.AnswerAsync(context, endpoint, dialect);
         routes.MapPost("endpoints/{endpoint}/predict", Post).WithName(nameof(Predict)).Needs(Permissions.Predict)
-            .WithSummary("Predict with named columns").Accepts<Request>("application/json").Produces<Response>()
+            .WithSummary("Predict with named columns").Accepts<Request>("application/json", "*/*").Produces<Response>()
             .ProducesProblem(StatusCodes.Status400BadRequest).ProducesProblem(StatusCodes.Status404NotFound)
             .ProducesProblem(StatusCodes.Status429TooManyRequests).ProducesProblem(StatusCodes.Status503ServiceUnavailable);
     }

@@ -113,7 +113,6 @@ internal static class PredictRequest
                 return Refusal.Invalid("unknown-member", $"The body has a member '{name}', which is not known.", name, Nearest.Mend(name, Members));
             }
             if (refusal is not null) return refusal;
-            place = default;
         }
         if (!hasInputs && !hasEntities) return Refusal.Invalid("missing-inputs", "The body has no 'inputs'.", "inputs", "Send {\"inputs\": {\"column\": value}}.");
         return MatchEntities(work, hasInputs, hasEntities, entitiesAreList);
@@ -156,8 +155,8 @@ internal static class PredictRequest
                 return Refusal.Invalid(fault.Code, fault.Detail, Field(work, row, known.Name), fault.Mend);
             work.MarkSet(row, index);
             expected = index + 1;
+            place = default;
         }
-        place = default;
         return null;
     }
 

@@ -39,7 +39,7 @@ internal static class ModelInfer
     }
 
     private static RouteHandlerBuilder Describe(this RouteHandlerBuilder route) => route.Needs(Permissions.Predict)
-        .WithSummary("Predict with tensors (Open Inference Protocol)").Accepts<Request>("application/json").Produces<Response>().Refuses();
+        .WithSummary("Predict with tensors (Open Inference Protocol)").Accepts<Request>("application/json", "*/*").Produces<Response>().Refuses();
 }
 
 /// <summary><see cref="ModelInfer"/> with the version or alias in the address: refused unless that is what the endpoint serves now.</summary>
