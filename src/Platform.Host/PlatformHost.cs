@@ -3,7 +3,9 @@ using System.Text.Json;
 using System.Text.Json.Serialization;
 using FluentValidation;
 using Hangfire;
+using Hangfire.AspNetCore;
 using Hangfire.PostgreSql;
+using Hangfire.PostgreSql.Factories;
 using Marten;
 using MediatR;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
@@ -123,11 +125,20 @@ internal static class PlatformHost
 
     private static void AddJobs(IServiceCollection services, Database database)
     {
-        services.AddHangfire(hangfire => hangfire
-            .UseRecommendedSerializerSettings()
-            .UsePostgreSqlStorage(
-                storage => storage.UseNpgsqlConnection(database.AppConnectionString),
-                new PostgreSqlStorageOptions { SchemaName = "jobs", PrepareSchemaIfNecessary = false, EnableLongPolling = true, QueuePollInterval = TimeSpan.FromSeconds(5) }));
+        // The library keeps its storage, activator and log in statics; several hosts in one process (as in tests) must not share them.
+        var options = new PostgreSqlStorageOptions
+        {
+            SchemaName = "jobs",
+            PrepareSchemaIfNecessary = false,
+            EnableLongPolling = true,
+            QueuePollInterval = TimeSpan.FromSeconds(5),
+            // A worker renews its hold while it lives, so a killed host's jobs are taken up a minute later, and a long one is never run twice.
+            UseSlidingInvisibilityTimeout = true,
+            InvisibilityTimeout = TimeSpan.FromMinutes(1),
+        };
+        services.AddSingleton<JobStorage>(_ => new PostgreSqlStorage(new NpgsqlConnectionFactory(database.AppConnectionString, options), options));
+        services.AddSingleton<JobActivator>(sp => new AspNetCoreJobActivator(sp.GetRequiredService<IServiceScopeFactory>()));
+        services.AddHangfire((sp, hangfire) => hangfire.UseRecommendedSerializerSettings().UseLogProvider(new JobsLog(sp.GetRequiredService<ILoggerFactory>())));
         services.AddHangfireServer(server =>
         {
             server.WorkerCount = 2;
