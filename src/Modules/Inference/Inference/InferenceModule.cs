@@ -41,6 +41,7 @@ public sealed class InferenceModule : IModule
         services.AddHostedService(sp => sp.GetRequiredService<JournalWriter>());
         services.AddSingleton<Predictor>();
         services.AddSingleton<NamedColumns>();
+        services.AddSingleton<Tensors>();
         services.AddSingleton<JournalReader>();
         services.AddSingleton<TenantCounts>();
         services.AddScoped<SettingsCheck>();

@@ -11,7 +11,8 @@ internal abstract class Dialect
     public abstract string Name { get; }
 
     /// <summary>Reads the body into the work's tensors and writes the journal's field <c>inputs</c>.</summary>
-    public abstract Refusal? Read(HttpRequest request, ReadOnlySpan<byte> body, PredictionWork work);
+    /// <param name="headers">The request's; none when a page asks.</param>
+    public abstract Refusal? Read(IHeaderDictionary? headers, ReadOnlySpan<byte> body, PredictionWork work);
 
     /// <summary>Adds what is looked up elsewhere, completes the tensors and writes the journal's field <c>features</c>.</summary>
     public abstract ValueTask<Refusal?> EnrichAsync(PredictionWork work, CancellationToken ct);

@@ -11,7 +11,7 @@ internal sealed class NamedColumns(IOnlineFeatures online) : Dialect
 {
     public override string Name => "predict";
 
-    public override Refusal? Read(HttpRequest request, ReadOnlySpan<byte> body, PredictionWork work)
+    public override Refusal? Read(IHeaderDictionary? headers, ReadOnlySpan<byte> body, PredictionWork work)
     {
         if (PredictRequest.Read(body, work, out var inputs) is { } refusal) return refusal;
         if (work.Plan.PredictionOutput.Length == 0)

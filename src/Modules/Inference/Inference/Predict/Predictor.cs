@@ -32,14 +32,13 @@ internal sealed partial class Predictor(
 
     public async Task AnswerAsync(HttpContext context, Caller caller, ServingPlan plan, Dialect dialect)
     {
-        var refusal = journal.Closed(plan.Terms.Durable) ?? plan.Admission.Enter(plan.Terms.Limits, caller.KeyId);
+        var refusal = Admit(plan, caller);
         if (refusal is not null)
         {
             await RefuseAsync(context, plan, dialect, refusal);
             return;
         }
-        var work = plan.Works.Get();
-        work.Stages.Begin();
+        var work = Begin(plan);
         try
         {
             refusal = await ReadAsync(context, work, dialect) ?? await PredictAsync(work, caller, dialect, context.RequestAborted);
@@ -48,21 +47,56 @@ internal sealed partial class Predictor(
         }
         finally
         {
-            plan.Admission.Leave();
-            plan.Works.Return(work);
+            End(work);
         }
+    }
+
+    /// <summary>Answers a body that did not come over HTTP, for pages: with the same limits, journal and bill.</summary>
+    public async Task<Result<byte[]>> AnswerAsync(Caller caller, string endpoint, byte[] body, Dialect dialect, CancellationToken ct)
+    {
+        var found = table.Find(caller.Tenant, endpoint);
+        if (found.Refusal is { } unfound) return unfound;
+        var plan = found.Value;
+        var refusal = Admit(plan, caller);
+        if (refusal is null)
+        {
+            var work = Begin(plan);
+            try
+            {
+                refusal = Read(null, new ReadOnlySequence<byte>(body), work, dialect) ?? await PredictAsync(work, caller, dialect, ct);
+                if (refusal is null) return work.Answer.WrittenSpan.ToArray();
+            }
+            finally
+            {
+                End(work);
+            }
+        }
+        Refused(plan, dialect, refusal);
+        return refusal;
+    }
+
+    private Refusal? Admit(ServingPlan plan, Caller caller) => journal.Closed(plan.Terms.Durable) ?? plan.Admission.Enter(plan.Terms.Limits, caller.KeyId);
+
+    private static PredictionWork Begin(ServingPlan plan)
+    {
+        var work = plan.Works.Get();
+        work.Stages.Begin();
+        return work;
+    }
+
+    private static void End(PredictionWork work)
+    {
+        work.Plan.Admission.Leave();
+        work.Plan.Works.Return(work);
     }
 
     private async ValueTask<Refusal?> ReadAsync(HttpContext context, PredictionWork work, Dialect dialect)
     {
         var body = await RequestBody.ReadAsync(context, options.MaxBodyBytes);
         if (body.Refusal is { } unreadable) return unreadable;
-        work.Entry = journal.Rent(work.Plan.Terms.Durable);
         try
         {
-            var refusal = Read(context.Request, body.Value, work, dialect);
-            if (refusal is not null) GiveUpEntry(work);
-            return refusal;
+            return Read(context.Request.Headers, body.Value, work, dialect);
         }
         finally
         {
@@ -70,14 +104,21 @@ internal sealed partial class Predictor(
         }
     }
 
-    private static Refusal? Read(HttpRequest request, ReadOnlySequence<byte> body, PredictionWork work, Dialect dialect)
+    private Refusal? Read(IHeaderDictionary? headers, ReadOnlySequence<byte> body, PredictionWork work, Dialect dialect)
     {
-        if (body.IsSingleSegment) return dialect.Read(request, body.FirstSpan, work);
+        work.Entry = journal.Rent(work.Plan.Terms.Durable);
+        var refusal = body.IsSingleSegment ? dialect.Read(headers, body.FirstSpan, work) : ReadPieces(headers, body, work, dialect);
+        if (refusal is not null) GiveUpEntry(work);
+        return refusal;
+    }
+
+    private static Refusal? ReadPieces(IHeaderDictionary? headers, ReadOnlySequence<byte> body, PredictionWork work, Dialect dialect)
+    {
         var whole = ArrayPool<byte>.Shared.Rent((int)body.Length);
         try
         {
             body.CopyTo(whole);
-            return dialect.Read(request, whole.AsSpan(0, (int)body.Length), work);
+            return dialect.Read(headers, whole.AsSpan(0, (int)body.Length), work);
         }
         finally
         {
@@ -204,9 +245,14 @@ internal sealed partial class Predictor(
 
     private Task RefuseAsync(HttpContext context, ServingPlan plan, Dialect dialect, Refusal refusal)
     {
+        Refused(plan, dialect, refusal);
+        return dialect.RefuseAsync(context, refusal);
+    }
+
+    private void Refused(ServingPlan plan, Dialect dialect, Refusal refusal)
+    {
         plan.Figures.Refused(refusal.Code);
         metrics.Refused(dialect.Name, refusal.Code);
-        return dialect.RefuseAsync(context, refusal);
     }
 
     private void GiveUpEntry(PredictionWork work)

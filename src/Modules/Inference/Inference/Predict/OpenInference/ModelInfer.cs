@@ -25,7 +25,7 @@ internal static class ModelInfer
     internal static void Map(IEndpointRouteBuilder routes)
     {
         var predictor = routes.ServiceProvider.GetRequiredService<Predictor>();
-        var tensors = new Tensors();
+        var tensors = routes.ServiceProvider.GetRequiredService<Tensors>();
         routes.MapPost($"{ProtocolRoutes.Model}/infer", Post).WithName(nameof(ModelInfer)).Describe();
         routes.MapPost($"{ProtocolRoutes.Version}/infer", PostVersion).WithName(nameof(ModelVersionInfer)).Describe();
 

@@ -10,9 +10,9 @@ internal sealed class Tensors : Dialect
 {
     public override string Name => "v2";
 
-    public override Refusal? Read(HttpRequest request, ReadOnlySpan<byte> body, PredictionWork work)
+    public override Refusal? Read(IHeaderDictionary? headers, ReadOnlySpan<byte> body, PredictionWork work)
     {
-        if (request.Headers.ContainsKey("Inference-Header-Content-Length"))
+        if (headers?.ContainsKey("Inference-Header-Content-Length") is true)
             return new Refusal(RefusalKind.Unsupported, "binary-tensors", "Binary tensors cannot be read here yet.", "Inference-Header-Content-Length", "Send the tensors' data as JSON.");
         if (InferRequest.Read(body, work) is { } refusal) return refusal;
         var (entry, json) = (work.Entry!, work.Json);
