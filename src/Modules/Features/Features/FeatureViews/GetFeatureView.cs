@@ -26,9 +26,11 @@ internal static class GetFeatureView
     {
         public async Task<Result<FeatureViewView>> Handle(Query query, CancellationToken ct)
         {
+            // The run first: both change in one transaction, and a run that has succeeded beside a view that is not materialised would be a lie.
+            var run = await session.LoadAsync<MaterialisationRun>(query.View, ct);
             var found = await FoundViews.FindAsync(session, query.View, ct);
             if (found.Refusal is { } refusal) return refusal;
-            return FeatureViewView.Of(found.Value, await FoundViews.ProfileAsync(session, found.Value, ct), await session.LoadAsync<MaterialisationRun>(query.View, ct));
+            return FeatureViewView.Of(found.Value, await FoundViews.ProfileAsync(session, found.Value, ct), run);
         }
     }
 }
