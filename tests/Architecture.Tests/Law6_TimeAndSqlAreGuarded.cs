@@ -1,5 +1,5 @@
-using Mono.Cecil;
 using System.Reflection;
+using Mono.Cecil;
 
 namespace Architecture.Tests;
 

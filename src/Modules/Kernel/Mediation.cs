@@ -1,6 +1,6 @@
+using System.Reflection;
 using FluentValidation;
 using MediatR;
-using System.Reflection;
 
 namespace Platform.Kernel;
 

@@ -1,7 +1,7 @@
 using JasperFx;
+using JasperFx.Events;
 using JasperFx.MultiTenancy;
 using Marten;
-using JasperFx.Events;
 using Npgsql;
 using Platform.Kernel;
 using Weasel.Core;

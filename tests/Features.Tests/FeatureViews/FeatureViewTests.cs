@@ -236,11 +236,13 @@ public sealed class FeatureViewTests
         }
 
         try { (await MaterialisedAsync(tenant, "houses", "id,price\nH1,1\n", "id")).GetProperty("materialised").Number("keys").ShouldBe(1); }
-        catch {
-        await using var c = new NpgsqlConnection(tenant.App.OwnerConnectionString); await c.OpenAsync();
-        foreach (var q in new[]{"select id::text||' '||statename||' '||left(invocationdata::text,300) from jobs.job", "select jobid::text||' '||name||' '||coalesce(reason,'')||' '||left(data::text,600) from jobs.state order by id", "select queue||' '||jobid::text||' '||coalesce(fetchedat::text,'-') from jobs.jobqueue", "select id::text||' '||data::text from jobs.server"})
-        { Console.WriteLine("== "+q); await using var k = new NpgsqlCommand(q, c); await using var r = await k.ExecuteReaderAsync(); while (await r.ReadAsync()) Console.WriteLine(r.IsDBNull(0)?"null":r.GetString(0)); }
-        throw; }
+        catch
+        {
+            await using var c = new NpgsqlConnection(tenant.App.OwnerConnectionString); await c.OpenAsync();
+            foreach (var q in new[] { "select id::text||' '||statename||' '||left(invocationdata::text,300) from jobs.job", "select jobid::text||' '||name||' '||coalesce(reason,'')||' '||left(data::text,600) from jobs.state order by id", "select queue||' '||jobid::text||' '||coalesce(fetchedat::text,'-') from jobs.jobqueue", "select id::text||' '||data::text from jobs.server" })
+            { Console.WriteLine("== " + q); await using var k = new NpgsqlCommand(q, c); await using var r = await k.ExecuteReaderAsync(); while (await r.ReadAsync()) Console.WriteLine(r.IsDBNull(0) ? "null" : r.GetString(0)); }
+            throw;
+        }
     }
 
     private static async Task<JsonElement> MaterialisedAsync(TestTenant tenant, string name, string csv, string keyColumn, string? timestampColumn = null, params string[] features)

@@ -17,8 +17,16 @@ internal sealed record WholeTenant(TestTenant Tenant, IReadOnlyDictionary<string
         var tenant = await TestTenant.NewAsync(on);
         Dictionary<string, string> ids = new()
         {
-            ["tenant"] = tenant.Id, ["keyId"] = tenant.DeveloperKey.Split('.')[1], ["model"] = Model, ["version"] = "1", ["alias"] = "champion",
-            ["dataset"] = Dataset, ["view"] = View, ["featureView"] = View, ["entity"] = Entity, ["endpoint"] = Endpoint,
+            ["tenant"] = tenant.Id,
+            ["keyId"] = tenant.DeveloperKey.Split('.')[1],
+            ["model"] = Model,
+            ["version"] = "1",
+            ["alias"] = "champion",
+            ["dataset"] = Dataset,
+            ["view"] = View,
+            ["featureView"] = View,
+            ["entity"] = Entity,
+            ["endpoint"] = Endpoint,
         };
         var person = await (await tenant.Admin.PostAsJsonAsync($"api/v1/tenancy/tenants/{tenant.Id}/people", new { email = $"{Guid.NewGuid():N}@example.test", name = "A Person", role = "viewer" })).ShouldBeAsync(201);
         ids["personId"] = person.GetProperty("personId").GetString()!;

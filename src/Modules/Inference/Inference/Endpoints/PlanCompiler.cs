@@ -91,7 +91,8 @@ internal sealed partial class PlanCompiler(
         if (resolved.Version is not { } version)
         {
             return Serving.Not(new Refusal(RefusalKind.Unavailable, "nothing-to-serve", $"The model '{endpoint.Model}' has no version under '{endpoint.AliasOrVersion}', so the endpoint '{endpoint.Name}' cannot answer.", null,
-                "Point the alias at a version, or the endpoint at another alias.") { RetryAfter = TimeSpan.FromSeconds(10) });
+                "Point the alias at a version, or the endpoint at another alias.")
+            { RetryAfter = TimeSpan.FromSeconds(10) });
         }
         try
         {

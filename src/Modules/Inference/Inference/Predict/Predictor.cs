@@ -12,7 +12,8 @@ internal sealed partial class Predictor(
     ServingTable table, RunGate gate, JournalWriter journal, InferenceOptions options, PredictMetrics metrics, TimeProvider time, ILogger<Predictor> log)
 {
     private static readonly Refusal CoresBusy = new(RefusalKind.Unavailable, "queue-full",
-        "Too many of the tenant's predictions are waiting for a core.", null, "Send fewer at once, or try again in a second.") { RetryAfter = TimeSpan.FromSeconds(1) };
+        "Too many of the tenant's predictions are waiting for a core.", null, "Send fewer at once, or try again in a second.")
+    { RetryAfter = TimeSpan.FromSeconds(1) };
 
     public ServingTable Table => table;
 

@@ -415,17 +415,21 @@ internal static class JournalRefusals
     private static readonly TimeSpan Soon = TimeSpan.FromSeconds(1);
 
     public static readonly Refusal Full = new(RefusalKind.Unavailable, "journal-full",
-        "More predictions are being made than can be written down; this one was not made and is not billed.", null, "Try again in a second.") { RetryAfter = Soon };
+        "More predictions are being made than can be written down; this one was not made and is not billed.", null, "Try again in a second.")
+    { RetryAfter = Soon };
 
     public static readonly Refusal Down = new(RefusalKind.Unavailable, "journal-unavailable",
-        "The prediction journal cannot be written right now; this prediction is not recorded and not billed.", null, "Try again in a few seconds.") { RetryAfter = Soon };
+        "The prediction journal cannot be written right now; this prediction is not recorded and not billed.", null, "Try again in a few seconds.")
+    { RetryAfter = Soon };
 
     public static readonly Refusal Stopping = new(RefusalKind.Unavailable, "stopping",
-        "This server is shutting down.", null, "Try again; another one will answer.") { RetryAfter = Soon };
+        "This server is shutting down.", null, "Try again; another one will answer.")
+    { RetryAfter = Soon };
 
     public static Refusal Unknown(Guid id) => new(RefusalKind.Unavailable, "journal-outcome-unknown",
         $"The connection to the database was lost while prediction {id} was being written, and it is not known yet whether it was.", null,
-        $"Look for it at /api/v1/inference/predictions/{id}; if it is not there, it was not billed, and you can ask again.") { RetryAfter = Soon };
+        $"Look for it at /api/v1/inference/predictions/{id}; if it is not there, it was not billed, and you can ask again.")
+    { RetryAfter = Soon };
 
     public static Refusal Rejected(Guid id) => Refusal.Invalid("journal-rejected",
         $"Prediction {id} cannot be written down because of what is in its inputs; it is not billed.", null, "Leave out unusual characters, or send smaller inputs.");

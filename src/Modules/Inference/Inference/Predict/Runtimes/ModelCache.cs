@@ -101,7 +101,8 @@ internal sealed partial class ModelCache(
     private Refusal Unloadable(ResidentModel model, string why)
     {
         var refusal = new Refusal(RefusalKind.Unavailable, "model-cannot-load", $"The model cannot be loaded: {why}.", null,
-            "Upload a version that loads, and point the endpoint's alias at it.") { RetryAfter = FailurePause };
+            "Upload a version that loads, and point the endpoint's alias at it.")
+        { RetryAfter = FailurePause };
         model.FailedUntil(time.GetUtcNow() + FailurePause, refusal);
         return refusal;
     }
