@@ -32,6 +32,7 @@ internal sealed class EmbeddedServer : IAsyncDisposable
     private readonly TaskCompletionSource _firstEnded = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Queue<string> _lastWords = [];
     private Process? _server;
+    private CountdownEvent? _drained;
     private bool _ready;
 
     private EmbeddedServer(Cluster cluster, ServerBinaries binaries, ServerAccount account, DataFolderLock held, string socketFolder, string? recovery, string password, ILogger log)
@@ -180,6 +181,9 @@ internal sealed class EmbeddedServer : IAsyncDisposable
                 {
                 }
 
+                // What it said last may still be in the pipes, and is what a person needs to know.
+                _drained!.Wait(TimeSpan.FromSeconds(2));
+
                 lock (_gate)
                 {
                     if (_stopping.IsSet || !_ready) return;
@@ -211,9 +215,15 @@ internal sealed class EmbeddedServer : IAsyncDisposable
     private Process Launch()
     {
         var server = Subprocess.Start(_account.Command(["setsid", _binaries.Postgres, "-D", _cluster.Folder], diesWithCaller: true));
+        var drained = _drained = new CountdownEvent(2);
         DataReceivedEventHandler keep = (_, line) =>
         {
-            if (line.Data is null) return;
+            if (line.Data is null)
+            {
+                drained.Signal();
+                return;
+            }
+
             lock (_lastWords)
             {
                 _lastWords.Enqueue(line.Data);
