@@ -6,6 +6,7 @@ using Hangfire;
 using Hangfire.AspNetCore;
 using Hangfire.PostgreSql;
 using Hangfire.PostgreSql.Factories;
+using Hangfire.States;
 using Marten;
 using MediatR;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
@@ -14,9 +15,11 @@ using Platform.Host.Children;
 using Platform.Host.Components;
 using Platform.Host.Jobs;
 using Platform.Host.Operations;
+using Platform.Host.Requests;
 using Platform.Host.Security;
 using Platform.Host.Signals;
 using Platform.Host.Store;
+using Platform.Host.Writes;
 using Platform.Kernel;
 using Platform.Kernel.Pages;
 using Platform.Kernel.Store;
@@ -49,7 +52,10 @@ internal static class PlatformHost
 
         services.AddSingleton<PostgresSignals>().AddSingleton<ISignals>(sp => sp.GetRequiredService<PostgresSignals>()).AddHostedService(sp => sp.GetRequiredService<PostgresSignals>());
         services.AddHostedService<PublishingService>();
-        services.AddSingleton<IBlobStore>(sp => new LocalBlobStore(Path.Combine(settings.Data, "blobs"), sp.GetRequiredService<ITenantKeys>()));
+        var blobs = Path.Combine(settings.Data, "blobs");
+        services.AddHostedService(_ => new AbandonedDrafts(blobs));
+        services.AddSingleton(sp => new LocalBlobStore(blobs, sp.GetRequiredService<ITenantKeys>(), database.App, sp.GetRequiredService<TimeProvider>()));
+        services.AddSingleton<IBlobStore>(sp => sp.GetRequiredService<LocalBlobStore>()).AddSingleton<IBlobParts>(sp => sp.GetRequiredService<LocalBlobStore>()).AddSingleton<IBlobCollection, BlobCollection>();
         services.AddSingleton<IChildProcesses, ChildProcesses>();
         foreach (var module in modules) module.AddServices(services, builder.Configuration);
     }
@@ -57,16 +63,18 @@ internal static class PlatformHost
     public static void UsePlatform(this WebApplication app, IReadOnlyList<IModule> modules)
     {
         app.UseExceptionHandler();
-        app.UseStatusCodePages();
         app.UseRouting();
+        app.UseWhen(RequestSurroundings.AreNeeded, usual => usual.UseMiddleware<RequestSurroundings>().UseStatusCodePages());
         app.UseMiddleware<CallerMiddleware>();
-        app.UseAuthentication();
-        app.UseAuthorization();
-        app.UseAntiforgery();
+        // A request that a key has let in needs no ticket and no scope: making them for every prediction was two fifths of what it allocated.
+        app.UseWhen(context => !CallerMiddleware.IsLetInByKey(context), people => people.UseAuthentication().UseAuthorization().UseAntiforgery());
+        // They would be put before everything else, for every request, if it were not said that they are there: the branch's own saying does not reach here.
+        foreach (var part in (string[])["__AuthenticationMiddlewareSet", "__AuthorizationMiddlewareSet"]) ((IApplicationBuilder)app).Properties[part] = true;
+        app.UseMiddleware<IdempotencyKey>();
 
         foreach (var module in modules)
         {
-            module.MapApi(app.MapGroup($"/api/v1/{module.Name}").WithTags(module.Name), app.MapGroup("").WithTags(module.Name));
+            module.MapApi(app.MapGroup($"/api/v1/{module.Name}").WithTags(module.Name).AddEndpointFilter(IfMatch.TagAsync), app.MapGroup("").WithTags(module.Name));
         }
 
         app.MapOpenApi("/openapi/{documentName}.json").IsOpen("The description of the API holds no tenant's data.");
@@ -86,7 +94,9 @@ internal static class PlatformHost
         // What a person reads by default, one JSON object a line for a machine (PLATFORM_LOG=json). Payloads are in neither.
         if (builder.Configuration["PLATFORM_LOG"] == "json") builder.Logging.AddJsonConsole(console => console.IncludeScopes = true);
         else builder.Logging.AddSimpleConsole(console => (console.SingleLine, console.TimestampFormat) = (true, "HH:mm:ss "));
-        foreach (var noisy in (string[])["Microsoft.AspNetCore", "Hangfire", "Marten", "Npgsql", "Microsoft.Hosting.Lifetime", typeof(PublishingService).FullName!])
+        // It would begin a trace and a scope for each request; RequestSurroundings does for those that need them.
+        builder.Logging.AddFilter("Microsoft.AspNetCore.Hosting.Diagnostics", LogLevel.None);
+        foreach (var noisy in (string[])["Microsoft.AspNetCore", "Hangfire", "Marten", "Npgsql", "Microsoft.Hosting.Lifetime", "Grpc", typeof(PublishingService).FullName!])
         {
             builder.Logging.AddFilter(noisy, LogLevel.Warning);
         }
@@ -94,17 +104,18 @@ internal static class PlatformHost
 
     private static void AddStore(IServiceCollection services, IReadOnlyList<IModule> modules, Database database)
     {
-        services.AddHttpContextAccessor();
+        services.AddSingleton<CurrentRequest>();
         services.AddScoped(sp =>
         {
             // A request's scope begins with the request's caller; scopes made inside it (a page's action, a job) begin with their own.
             var scope = new CallerScope();
-            var context = sp.GetRequiredService<IHttpContextAccessor>().HttpContext;
+            var context = sp.GetRequiredService<CurrentRequest>().Context;
             if (context?.Features.Get<Caller>() is { } caller && ReferenceEquals(context.RequestServices, sp)) scope.Begin(caller);
             return scope;
         });
         services.AddMarten(options => StoreSetup.Configure(options, database.App, modules)).BuildSessionsWith<TenantSessions>(ServiceLifetime.Scoped);
         services.AddScoped<TenantSessions>();
+        services.AddSingleton<IDocumentSessionListener, IfMatch>().AddSingleton<IDocumentSessionListener, MarkIdempotentCall>();
     }
 
     private static void AddMediation(IServiceCollection services, IReadOnlyList<IModule> modules)
@@ -139,12 +150,17 @@ internal static class PlatformHost
         services.AddSingleton<JobStorage>(_ => new PostgreSqlStorage(new NpgsqlConnectionFactory(database.AppConnectionString, options), options));
         services.AddSingleton<JobActivator>(sp => new AspNetCoreJobActivator(sp.GetRequiredService<IServiceScopeFactory>()));
         services.AddHangfire((sp, hangfire) => hangfire.UseRecommendedSerializerSettings().UseLogProvider(new JobsLog(sp.GetRequiredService<ILoggerFactory>())));
-        services.AddHangfireServer(server =>
+        foreach (var (queue, workers) in ((string, int)[])[(EnqueuedState.DefaultQueue, 2), (HangfireJobs.WaitingQueue, 8)])
         {
-            server.WorkerCount = 2;
-            server.SchedulePollingInterval = TimeSpan.FromSeconds(5);
-            server.ShutdownTimeout = TimeSpan.FromSeconds(5);
-        });
+            services.AddHangfireServer(server =>
+            {
+                server.Queues = [queue];
+                server.WorkerCount = workers;
+                server.SchedulePollingInterval = TimeSpan.FromSeconds(5);
+                server.ShutdownTimeout = TimeSpan.FromSeconds(5);
+            });
+        }
+
         services.AddSingleton<IJobs, HangfireJobs>();
     }
 
@@ -160,6 +176,13 @@ internal static class PlatformHost
         services.AddExceptionHandler<FailureHandler>();
         services.AddProblemDetails(problems => problems.CustomizeProblemDetails = context =>
         {
+            if (!context.ProblemDetails.Extensions.ContainsKey("code") && FailureHandler.OfStatus(context.ProblemDetails.Status) is { } refusal)
+            {
+                var status = context.ProblemDetails.Status;
+                context.ProblemDetails = Problems.Details(refusal);
+                context.ProblemDetails.Status = status;
+            }
+
             if (context.ProblemDetails.Extensions.TryGetValue("retryAfterSeconds", out var seconds)) context.HttpContext.Response.Headers.RetryAfter = seconds?.ToString();
         });
         services.AddOpenApi("v1", ApiDescription.Configure);
@@ -171,7 +194,14 @@ internal static class PlatformHost
         services.AddRazorComponents().AddInteractiveServerComponents();
         services.AddCascadingAuthenticationState();
         services.AddRadzenComponents();
-        services.AddRadzenCookieThemeService(theme => theme.Name = "platform-theme");
+        // The accessible colours, also after a person has switched between light and dark.
+        services.AddScoped(sp =>
+        {
+            var themes = ActivatorUtilities.CreateInstance<ThemeService>(sp);
+            themes.SetTheme(new ThemeOptions { Theme = App.LightTheme, Wcag = true, TriggerChange = false });
+            return themes;
+        });
+        services.AddRadzenCookieThemeService(theme => theme.Name = App.ThemeCookie);
         services.AddScoped<PageActions>();
     }
 
@@ -179,6 +209,9 @@ internal static class PlatformHost
     {
         kestrel.AddServerHeader = false;
         kestrel.Limits.MaxRequestBodySize = 32L * 1024 * 1024;
+        // A client slower than a bad line is holding memory on purpose, or is gone.
+        kestrel.Limits.MinRequestBodyDataRate = new MinDataRate(bytesPerSecond: 4096, gracePeriod: TimeSpan.FromSeconds(10));
+        kestrel.Limits.MinResponseDataRate = new MinDataRate(bytesPerSecond: 65536, gracePeriod: TimeSpan.FromSeconds(10));
         On(settings.Url, HttpProtocols.Http1);
         // Without TLS there is no negotiation, so HTTP/2 for gRPC needs a port of its own.
         On(settings.GrpcUrl, HttpProtocols.Http2);

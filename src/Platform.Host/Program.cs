@@ -54,6 +54,11 @@ try
     await app.WaitForShutdownAsync();
     return 0;
 }
+catch (IOException taken) when (taken.InnerException is Microsoft.AspNetCore.Connections.AddressInUseException)
+{
+    await Console.Error.WriteLineAsync($"The platform cannot start. {taken.Message} Stop what listens there, or name other addresses in PLATFORM_URL and PLATFORM_GRPC_URL.");
+    return 1;
+}
 catch (StartupRefusedException refused)
 {
     await Console.Error.WriteLineAsync($"The platform cannot start. {refused.Message}");

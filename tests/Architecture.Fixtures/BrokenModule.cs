@@ -45,3 +45,9 @@ internal static class RawSql
     // Law 6: SQL outside the named places.
     public static NpgsqlCommand Command => new("select 1");
 }
+
+internal static class PutsBlobs
+{
+    // Law 8: a blob that nobody names.
+    public static Task<Result<BlobRef>> PutAsync(IBlobStore blobs) => blobs.PutAsync("tenant", Stream.Null, 1, CancellationToken.None);
+}

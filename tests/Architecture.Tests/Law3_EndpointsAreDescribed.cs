@@ -16,8 +16,10 @@ public sealed class Law3_EndpointsAreDescribed
     /// <summary>Everything anyone may call without a credential. A line here is a decision.</summary>
     private static readonly HashSet<string> OpenByDecision =
     [
-        "/signin", "/signout", "/health/live", "/health/ready", "/metrics", "/openapi/{documentName}.json", "/docs", "/docs/{documentName?}",
-        "/docs/favicon.svg", "/docs/scalar.js", "/docs/scalar.aspnetcore.js", "/v2", "/v2/health/live", "/v2/health/ready", "/v2/{**rest}",
+        "/signin", "/signin/provider", "/signout", "/health/live", "/health/ready", "/metrics", "/openapi/{documentName}.json", "/docs", "/docs/{documentName?}",
+        "/docs/favicon.svg", "/docs/scalar.js", "/docs/scalar.aspnetcore.js", "/v2", "/v2/health/live", "/v2/health/ready", "/v2/{**rest}", "/mlflow/{**rest}", "/mlflow/parts/{tenant}/{upload}/{part}",
+        "/inference.GRPCInferenceService/ServerLive", "/inference.GRPCInferenceService/ServerReady", "/inference.GRPCInferenceService/ServerMetadata",
+        "/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/List", "/grpc.health.v1.Health/Watch",
     ];
 
     [Fact]
@@ -70,6 +72,8 @@ public sealed class Law3_EndpointsAreDescribed
     /// <summary>Pages guard themselves (each carries [Authorize], see below); assets and Blazor's own channel carry nothing of a tenant.</summary>
     private static bool IsOfTheFramework(Endpoint endpoint) =>
         endpoint.Metadata.GetMetadata<ComponentTypeMetadata>() is not null || endpoint.Metadata.GetMetadata<StaticAssetDescriptor>() is not null
+        // gRPC's own answer, "unimplemented", to methods that do not exist.
+        || ((RouteEndpoint)endpoint).RoutePattern.RawText?.EndsWith("/{unimplementedMethod:grpcunimplemented}", StringComparison.Ordinal) is true
         || ((RouteEndpoint)endpoint).RoutePattern.RawText?.TrimStart('/') is "{**path:file}" or "_framework/opaque-redirect" or ['_', 'b', 'l', 'a', 'z', 'o', 'r', ..];
 
     [Fact]

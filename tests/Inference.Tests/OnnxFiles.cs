@@ -5,7 +5,7 @@ namespace Inference.Tests;
 /// <summary>Small ONNX files, written by hand (https://github.com/onnx/onnx/blob/main/onnx/onnx.proto for the field numbers), so that tests need no file and no other module.</summary>
 internal static class OnnxFiles
 {
-    public const int Float = 1, Int64 = 7, Text = 8;
+    public const int Float = 1, Int8 = 3, Int64 = 7, Text = 8;
 
     /// <summary>y = x₁·w₁ + … + xₙ·wₙ + b over columns of shape [-1, 1].</summary>
     public static byte[] Linear(float bias, params (string Column, float Weight)[] columns)
@@ -33,6 +33,31 @@ internal static class OnnxFiles
 
     /// <summary>y = x / x: NaN where x is 0.</summary>
     public static byte[] ByItself() => Model([Node("Div", ["x", "x"], ["y"])], [], [Value("x", Float, -1, 1)], [Value("y", Float, -1, 1)]);
+
+    /// <summary>A multi-layer perceptron over one input of shape [-1, sizes[0]], with weights that vary.</summary>
+    public static byte[] Perceptron(params int[] sizes)
+    {
+        var random = new Random(7);
+        List<byte[]> nodes = [], weights = [];
+        for (var layer = 1; layer < sizes.Length; layer++)
+        {
+            var (from, to, last) = (layer == 1 ? "x" : $"h{layer - 1}", layer == sizes.Length - 1 ? "y" : $"h{layer}", layer == sizes.Length - 1);
+            var scale = MathF.Sqrt(2f / sizes[layer - 1]);
+            weights.Add(Tensor($"w{layer}", [sizes[layer - 1], sizes[layer]], Enumerable.Range(0, sizes[layer - 1] * sizes[layer]).Select(_ => (random.NextSingle() - 0.5f) * 2 * scale)));
+            weights.Add(Tensor($"b{layer}", [sizes[layer]], Enumerable.Range(0, sizes[layer]).Select(_ => random.NextSingle() - 0.5f)));
+            nodes.Add(Node("Gemm", [from, $"w{layer}", $"b{layer}"], [last ? to : $"g{layer}"]));
+            if (!last) nodes.Add(Node("Relu", [$"g{layer}"], [to]));
+        }
+        return Model([.. nodes], [.. weights], [Value("x", Float, -1, sizes[0])], [Value("y", Float, -1, sizes[^1])]);
+    }
+
+    /// <summary>A row's answer depends on the other rows of its batch: x minus the mean over the batch.</summary>
+    public static byte[] BatchCentred() => Model(
+        [Node("ReduceMean", ["x"], ["mean"], Attribute("axes", [0L]), Attribute("keepdims", 1)), Node("Sub", ["x", "mean"], ["y"])], [],
+        [Value("x", Float, -1, 3)], [Value("y", Float, -1, 3)]);
+
+    /// <summary>y = [10, 20][x]: fails on any other place.</summary>
+    public static byte[] Picks() => Model([Node("Gather", ["table", "x"], ["y"])], [Tensor("table", [2], [10f, 20f])], [Value("x", Int64, -1)], [Value("y", Float, -1)]);
 
     /// <summary>One tensor in, the same out.</summary>
     public static byte[] Identity(int type, params long[] shape) => Model([Node("Identity", ["x"], ["y"])], [], [Value("x", type, shape)], [Value("y", type, shape)]);
@@ -62,12 +87,37 @@ internal static class OnnxFiles
             [Value("y", Float, 1)]);
     }
 
+    /// <summary>Makes a tensor of as many zeros as the input says, only to add them up: a run that takes as much memory as one likes.</summary>
+    public static byte[] Hungry() => Model(
+        [Node("ConstantOfShape", ["count"], ["zeros"]), Node("ReduceSum", ["zeros", "axis"], ["y"])],
+        [Whole("axis", [1], [0L])], [Value("count", Int64, 1)], [Value("y", Float, 1)]);
+
+    /// <summary>Gives as many zeros as the input says.</summary>
+    public static byte[] Talkative() => Model([Node("ConstantOfShape", ["count"], ["y"])], [], [Value("count", Int64, 1)], [Value("y", Float, -1)]);
+
     /// <summary>Refers to operators that nobody has.</summary>
     public static byte[] CustomOperator() => Model([Node("Conjure", ["x"], ["y"], "com.example")], [], [Value("x", Float, -1, 1)], [Value("y", Float, -1, 1)]);
 
-    private static byte[] Model(byte[][] nodes, byte[][] initializers, byte[][] inputs, byte[][] outputs) =>
+    /// <summary>Gives a sequence (4), a map (5) or an optional value (9) of floats, by TypeProto's field number.</summary>
+    public static byte[] NotATensor(int kind)
+    {
+        byte[] tensor = Bytes(1, Number(1, Float));
+        byte[] type = Bytes(kind, kind == 5 ? [.. Number(1, Int64), .. Bytes(2, tensor)] : Bytes(1, tensor));
+        return Model([Node("Conjure", ["x"], ["y"])], [], [Value("x", Float, -1)], [[.. Bytes(1, "y"), .. Bytes(2, type)]]);
+    }
+
+    /// <summary>Says that it needs operators of a generation that is not out yet.</summary>
+    public static byte[] UnknownOpset() => Model([Node("Identity", ["x"], ["y"])], [], [Value("x", Float, -1, 1)], [Value("y", Float, -1, 1)], opset: 99);
+
+    /// <summary>Keeps its weight in another file.</summary>
+    public static byte[] OutsideData(string location) => Model(
+        [Node("Add", ["x", "w"], ["y"])],
+        [[.. Number(1, 1), .. Number(2, Float), .. Bytes(8, "w"), .. Bytes(13, [.. Bytes(1, "location"), .. Bytes(2, location)]), .. Number(14, 1)]],
+        [Value("x", Float, -1, 1)], [Value("y", Float, -1, 1)]);
+
+    private static byte[] Model(byte[][] nodes, byte[][] initializers, byte[][] inputs, byte[][] outputs, long opset = 17) =>
     [
-        .. Number(1, 8), .. Bytes(8, [.. Bytes(1, ""), .. Number(2, 17)]), .. Bytes(8, [.. Bytes(1, "ai.onnx.ml"), .. Number(2, 3)]),
+        .. Number(1, 8), .. Bytes(8, [.. Bytes(1, ""), .. Number(2, opset)]), .. Bytes(8, [.. Bytes(1, "ai.onnx.ml"), .. Number(2, 3)]),
         .. Bytes(8, [.. Bytes(1, "com.example"), .. Number(2, 1)]),
         .. Bytes(7, Graph(nodes, initializers, inputs, outputs)),
     ];
@@ -93,6 +143,8 @@ internal static class OnnxFiles
     private static byte[] Attribute(string name, byte[] graph) => [.. Bytes(1, name), .. Bytes(6, graph), .. Number(20, 5)];
 
     private static byte[] Attribute(string name, string[] values) => [.. Bytes(1, name), .. values.SelectMany(value => Bytes(9, value)), .. Number(20, 8)];
+
+    private static byte[] Attribute(string name, long[] values) => [.. Bytes(1, name), .. values.SelectMany(value => Number(8, value)), .. Number(20, 7)];
 
     private static byte[] Attribute(string name, float[] values) => [.. Bytes(1, name), .. values.SelectMany(value => Fixed(7, value)), .. Number(20, 6)];
 

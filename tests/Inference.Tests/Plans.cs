@@ -1,6 +1,7 @@
 using System.Security.Cryptography;
 using Inference.Tests.Runtimes;
 using Microsoft.Extensions.Logging.Abstractions;
+using Platform.Billing.Contracts;
 using Platform.Inference.Predict;
 using Platform.Inference.Predict.Admission;
 using Platform.Inference.Predict.Runtimes;
@@ -12,6 +13,11 @@ namespace Inference.Tests;
 internal static class Plans
 {
     public static readonly ConformalTable Calibration = new(0.9, [100, 200], [5, 10, 20], 300);
+
+    public static readonly WaitLimits Waits = new(10_000, 10_000, TimeSpan.FromMinutes(1));
+
+    /// <summary>For tenants without a quota, who never ask.</summary>
+    public static readonly AskForQuota NoQuota = (_, _, _, _, _) => throw new InvalidOperationException("There is no quota to ask for.");
 
     private static readonly OnnxEngine Engine = new(new OnnxPlacement());
 
@@ -29,8 +35,8 @@ internal static class Plans
         using var loaded = Engine.Load(file);
         var version = new ServableVersion("model", 3, Convert.ToHexStringLower(SHA256.HashData(file)), file.Length, loaded.Signature, columns ?? [],
             loaded.Signature.Outputs is [var only] ? only.Name : null, Calibration);
-        var cache = new ModelCache(Engine, new MemoryBlobs(), new RunGate(2, TimeSpan.FromMinutes(1), 10, TimeProvider.System), 1 << 30, () => 0, TimeProvider.System, NullLogger<ModelCache>.Instance);
-        var terms = new EndpointTerms("t", "houses", "champion", 2, true, features, "standard@1", new LimitOptions().For("standard", null));
-        return new ServingPlan(terms, version, cache.For(new ModelKey("t", version.ArtifactSha256), file.Length), new TenantAdmission(TimeProvider.System), new LiveFigures(TimeProvider.System));
+        var cache = new ModelCache([Engine], new MemoryBlobs(), new RunGate(2, 0, TimeSpan.FromMinutes(1), Waits, TimeProvider.System), 1 << 30, () => 0, TimeProvider.System, NullLogger<ModelCache>.Instance);
+        var terms = new EndpointTerms("t", "houses", "champion", 2, true, features, "standard@1", new LimitOptions().For("standard", null, RequestLimits.None));
+        return new ServingPlan(terms, version, cache.For(new ModelKey("t", version.ArtifactSha256), file.Length), new TenantAdmission(Plans.NoQuota, TimeProvider.System), new LiveFigures(TimeProvider.System));
     }
 }

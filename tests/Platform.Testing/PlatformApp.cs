@@ -5,6 +5,8 @@ using Microsoft.AspNetCore.Hosting.Server.Features;
 using Microsoft.AspNetCore.Mvc.Testing;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
+using Platform.Host.Blobs;
+using Platform.Kernel;
 
 namespace Platform.Testing;
 
@@ -18,11 +20,11 @@ public sealed class PlatformApp : WebApplicationFactory<Program>
     private readonly TestDatabase database;
     private readonly IReadOnlyDictionary<string, string> settings;
 
-    private PlatformApp(TestDatabase database, IReadOnlyDictionary<string, string>? settings = null)
+    private PlatformApp(TestDatabase database, IReadOnlyDictionary<string, string>? settings = null, string? data = null)
     {
         (this.database, this.settings) = (database, settings ?? new Dictionary<string, string>());
-        Data = Directory.CreateTempSubdirectory("platform-test-").FullName;
-        AppDomain.CurrentDomain.ProcessExit += (_, _) => Directory.Delete(Data, recursive: true);
+        Data = data ?? Directory.CreateTempSubdirectory("platform-test-").FullName;
+        if (data is null) AppDomain.CurrentDomain.ProcessExit += (_, _) => Directory.Delete(Data, recursive: true);
         UseKestrel();
     }
 
@@ -47,6 +49,17 @@ public sealed class PlatformApp : WebApplicationFactory<Program>
         app.Begin();
         return app;
     }
+
+    /// <summary>Another host on the same database and data folder, as a second replica would be.</summary>
+    public PlatformApp StartAnother()
+    {
+        var app = new PlatformApp(database, settings, Data);
+        app.Begin();
+        return app;
+    }
+
+    /// <summary>The collection of blobs by a clock of the test's own.</summary>
+    public IBlobCollection CollectionAt(TimeProvider clock) => ActivatorUtilities.CreateInstance<BlobCollection>(Services, clock);
 
     /// <summary>A client with a key; without one it is a stranger.</summary>
     public HttpClient ClientWith(string? key)

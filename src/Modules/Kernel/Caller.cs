@@ -41,5 +41,5 @@ public sealed class CallerScope
 public interface ICredentials
 {
     /// <summary>The caller of an API key, or the refusal that says whether it is unknown, revoked, expired or its tenant suspended.</summary>
-    ValueTask<Result<Caller>> ResolveKeyAsync(string presented, CancellationToken ct);
+    ValueTask<Result<Caller>> ResolveKeyAsync(ReadOnlySpan<char> presented, CancellationToken ct);
 }

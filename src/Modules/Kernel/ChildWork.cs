@@ -1,3 +1,6 @@
+using System.Buffers.Binary;
+using System.Text.Json;
+
 namespace Platform.Kernel;
 
 /// <summary>Heavy work (training) that runs in a child process of the same binary at low priority, so that predictions keep their latency,
@@ -25,5 +28,34 @@ public sealed class ChildWorkRefusedException(Refusal refusal) : Exception(refus
 public interface IChildProcesses
 {
     /// <summary>Runs the named work in a child process. Cancelling kills the child. The result is what the child wrote (at most 1 GiB).</summary>
-    Task<Result<byte[]>> RunAsync(string work, Func<Stream, CancellationToken, Task> writeInput, IProgress<ChildProgress> progress, CancellationToken ct);
+    /// <param name="inBackground">Whether it may take the time it takes: it then runs only where nobody else wants to. Somebody waits for the answer otherwise.</param>
+    Task<Result<byte[]>> RunAsync(string work, Func<Stream, CancellationToken, Task> writeInput, IProgress<ChildProgress> progress, CancellationToken ct, bool inBackground = false);
+}
+
+/// <summary>How a task or a result with files behind it goes through a pipe: the length of the JSON, the JSON, and then the bytes.</summary>
+public static class ChildFrames
+{
+    private const int MaxHeaderBytes = 64 << 20;
+
+    /// <summary>Writes the JSON and its length; the bytes follow it.</summary>
+    public static async Task WriteHeaderAsync<T>(Stream output, T header, CancellationToken ct)
+    {
+        var json = JsonSerializer.SerializeToUtf8Bytes(header);
+        var length = new byte[sizeof(int)];
+        BinaryPrimitives.WriteInt32LittleEndian(length, json.Length);
+        await output.WriteAsync(length, ct);
+        await output.WriteAsync(json, ct);
+    }
+
+    /// <summary>Reads what <see cref="WriteHeaderAsync"/> wrote, and leaves the stream at the bytes behind it.</summary>
+    public static async Task<T> ReadHeaderAsync<T>(Stream input, CancellationToken ct)
+    {
+        var length = new byte[sizeof(int)];
+        await input.ReadExactlyAsync(length, ct);
+        var bytes = BinaryPrimitives.ReadInt32LittleEndian(length);
+        if (bytes is < 0 or > MaxHeaderBytes) throw new InvalidDataException($"A header of {bytes} bytes is not one of ours.");
+        var json = new byte[bytes];
+        await input.ReadExactlyAsync(json, ct);
+        return JsonSerializer.Deserialize<T>(json) ?? throw new InvalidDataException("The header is empty.");
+    }
 }

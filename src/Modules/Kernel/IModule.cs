@@ -28,9 +28,9 @@ public interface IModule
     /// Idempotent SQL, run by the owner role when the schema changes; every tenant table gets its row-level policy here.</summary>
     string? Sql => null;
 
-    /// <summary>Turns one committed event of this module into the notification other modules may hear, or null for none.
+    /// <summary>Turns one committed event of this module into notifications: of its contracts, which other modules hear, and of its own, for what it does itself afterwards.
     /// The host runs it as a subscription: at least once, in order. Handlers must be idempotent.</summary>
-    INotification? Publish(IEvent committed) => null;
+    IEnumerable<INotification> Publish(IEvent committed) => [];
 
     /// <summary>Where the module's handlers, validators and pages live.</summary>
     Assembly Assembly => GetType().Assembly;

@@ -13,6 +13,9 @@ public sealed class NeedsAttribute(string permission) : Attribute
 /// <summary>Says why an endpoint is open to everyone; the architecture tests hold the list.</summary>
 public sealed record OpenToAll(string Why);
 
+/// <summary>Says of an endpoint that it writes every answer and refusal itself and uses no scope, no session of the store and no trace: the prediction path.</summary>
+public sealed record NeedsNothingAround;
+
 /// <summary>Ways an endpoint states what it needs.</summary>
 public static class PermissionExtensions
 {

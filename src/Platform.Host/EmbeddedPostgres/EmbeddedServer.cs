@@ -194,8 +194,16 @@ internal sealed class EmbeddedServer : IAsyncDisposable
                     server.Id, server.ExitCode, pause, LastWords());
                 if (_stopping.Wait(pause)) return;
                 pause = pause * 2 < LongestPause ? pause * 2 : LongestPause;
-                ServerProcesses.ClearAsync(_cluster).GetAwaiter().GetResult();
-                ClearSockets(_socketFolder);
+                try
+                {
+                    ServerProcesses.ClearAsync(_cluster).GetAwaiter().GetResult();
+                    ClearSockets(_socketFolder);
+                }
+                catch (IOException e)
+                {
+                    // A disk that is full, for one, will have room again.
+                    _log.LogWarning("The remains of PostgreSQL could not be cleared away: {Reason}", e.Message);
+                }
             }
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or Win32Exception)

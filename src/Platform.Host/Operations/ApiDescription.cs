@@ -20,7 +20,8 @@ internal static class ApiDescription
             {
                 Title = "Platform API",
                 Version = "v1",
-                Description = "From a CSV to a governed, metered, live prediction. Every call carries an API key as a bearer token; refusals are problem+json with `code`, `field` and `mend`.",
+                Description = "From a CSV to a governed, metered, live prediction. Every call carries an API key as a bearer token; refusals are problem+json with `code`, `field` and `mend`. "
+                    + "Writes may be repeated safely with an `Idempotency-Key`, and guarded with the `ETag` that was read as `If-Match`.",
             };
             document.Servers?.Clear();
             document.Components ??= new OpenApiComponents();

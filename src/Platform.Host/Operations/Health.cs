@@ -8,12 +8,21 @@ namespace Platform.Host.Operations;
 /// <summary>Liveness says the process answers; readiness says it can serve: the database is reached, and each module that has to prepare has done so.</summary>
 internal static class Health
 {
-    public static void AddHealth(this IServiceCollection services) =>
+    public static void AddHealth(this IServiceCollection services)
+    {
         services.AddHealthChecks().AddCheck<DatabaseCheck>("database", tags: ["ready"]);
+        services.AddGrpcHealthChecks(grpc =>
+        {
+            // As a whole, and by the name of the one service there is: both say what /health/ready says.
+            grpc.Services.Map("", check => check.Tags.Contains("ready"));
+            grpc.Services.Map("inference.GRPCInferenceService", check => check.Tags.Contains("ready"));
+        });
+    }
 
     public static void MapHealth(this IEndpointRouteBuilder routes)
     {
         routes.MapHealthChecks("/health/live", new HealthCheckOptions { Predicate = _ => false }).WithName("Live").IsOpen("Probes carry no credential, and the answer tells nothing else.");
+        routes.MapGrpcHealthChecksService().IsOpen("Probes carry no credential, and the answer tells nothing else.");
         routes.MapHealthChecks("/health/ready", new HealthCheckOptions { Predicate = check => check.Tags.Contains("ready") }).WithName("Ready").IsOpen("Probes carry no credential, and the answer tells nothing else.");
     }
 

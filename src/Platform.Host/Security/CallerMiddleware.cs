@@ -1,4 +1,7 @@
+using System.Text;
+using Microsoft.AspNetCore.Antiforgery;
 using Microsoft.AspNetCore.Authentication;
+using Microsoft.AspNetCore.Authorization;
 using Platform.Kernel;
 using Platform.Kernel.Pages;
 
@@ -10,11 +13,17 @@ internal sealed class CallerMiddleware(RequestDelegate next, ICredentials creden
 {
     public Task InvokeAsync(HttpContext context)
     {
-        var presented = Presented(context.Request);
-        if (presented is null) return WithCookieAsync(context);
+        var presented = Presented(context.Request, out var isKey);
+        if (!isKey) return WithCookieAsync(context);
         var resolving = credentials.ResolveKeyAsync(presented, context.RequestAborted);
         return resolving.IsCompletedSuccessfully ? WithKey(context, resolving.Result) : WithKeyAsync(context, resolving);
     }
+
+    /// <summary>Whether the endpoint asks for a permission and the caller showed a key that has it: then nothing is left to decide.</summary>
+    public static bool IsLetInByKey(HttpContext context) =>
+        (context.Request.Headers.Authorization.Count > 0 || context.Request.Headers.ContainsKey("X-API-Key"))
+        && context.Features.Get<Caller>() is not null && context.GetEndpoint()?.Metadata is { } metadata && metadata.GetMetadata<NeedsAttribute>() is not null
+        && metadata.GetMetadata<IAuthorizeData>() is null && metadata.GetMetadata<IAntiforgeryMetadata>() is not { RequiresValidation: true };
 
     private async Task WithKeyAsync(HttpContext context, ValueTask<Result<Caller>> resolving) => await WithKey(context, await resolving);
 
@@ -49,14 +58,28 @@ internal sealed class CallerMiddleware(RequestDelegate next, ICredentials creden
         return next(context);
     }
 
-    private static string? Presented(HttpRequest request)
+    private static ReadOnlySpan<char> Presented(HttpRequest request, out bool isKey)
     {
+        isKey = true;
         if (request.Headers.Authorization is [{ } authorization, ..] && authorization.StartsWith("Bearer ", StringComparison.OrdinalIgnoreCase))
         {
-            return authorization["Bearer ".Length..].Trim();
+            return authorization.AsSpan("Bearer ".Length).Trim();
         }
 
-        return request.Headers.TryGetValue("X-API-Key", out var key) ? key.ToString() : null;
+        // Clients of MLflow may be set up with a user and a password: the key is the password, and the user may be anyone.
+        if (MlflowRefusals.Concerns(request) && request.Headers.Authorization is [{ } basic, ..] && basic.StartsWith("Basic ", StringComparison.OrdinalIgnoreCase)) return Password(basic["Basic ".Length..]);
+
+        if (request.Headers.TryGetValue("X-API-Key", out var key)) return key.ToString();
+        isKey = false;
+        return default;
+    }
+
+    private static string Password(string credentials)
+    {
+        var pair = new byte[credentials.Length];
+        if (!Convert.TryFromBase64String(credentials.Trim(), pair, out var length)) return "";
+        var text = Encoding.UTF8.GetString(pair, 0, length);
+        return text[(text.IndexOf(':') + 1)..];
     }
 
     /// <summary>A cookie travels with requests that other sites provoke; browsers say where a request comes from, and reads are harmless.</summary>
@@ -68,11 +91,13 @@ internal sealed class CallerMiddleware(RequestDelegate next, ICredentials creden
         RefusalKind.Unauthenticated, "no-credential", "This needs an API key.", "Authorization", "Send 'Authorization: Bearer {key}'; a tenant administrator can issue one.");
 }
 
-/// <summary>Writes a refusal in the shape the route's dialect asks for: the Open Inference Protocol has one of its own.</summary>
+/// <summary>Writes a refusal in the shape the route's dialect asks for: gRPC, the Open Inference Protocol and MLflow have their own.</summary>
 internal static class RefusalWriter
 {
     public static Task WriteAsync(HttpContext context, Refusal refusal)
     {
+        if (GrpcRefusals.Concerns(context.Request)) return GrpcRefusals.WriteAsync(context, refusal);
+        if (MlflowRefusals.Concerns(context.Request)) return MlflowRefusals.WriteAsync(context, refusal);
         if (!context.Request.Path.StartsWithSegments("/v2")) return Problems.WriteAsync(context, refusal);
         context.Response.StatusCode = Problems.Status(refusal.Kind);
         if (refusal.RetryAfter is { } after) context.Response.Headers.RetryAfter = Math.Max(1, (long)Math.Ceiling(after.TotalSeconds)).ToString();

@@ -32,6 +32,10 @@ internal static class SignInSetup
             oidc.ClientId = configuration["PLATFORM_OIDC_CLIENT_ID"];
             oidc.ClientSecret = configuration["PLATFORM_OIDC_CLIENT_SECRET"];
             oidc.ResponseType = "code";
+            // By a redirect and not by a form of theirs: the cookies of the round trip may then be Lax, which browsers keep without TLS too.
+            oidc.ResponseMode = "query";
+            oidc.CorrelationCookie.SameSite = oidc.NonceCookie.SameSite = SameSiteMode.Lax;
+            oidc.CorrelationCookie.SecurePolicy = oidc.NonceCookie.SecurePolicy = CookieSecurePolicy.SameAsRequest;
             oidc.Scope.Add("email");
             oidc.MapInboundClaims = false;
             oidc.RequireHttpsMetadata = !authority.StartsWith("http://127.0.0.1", StringComparison.Ordinal);

@@ -25,10 +25,12 @@ internal sealed class EventPublisher : SubscriptionBase
         foreach (var @event in page.Events)
         {
             if (!@event.EventTypeName.StartsWith(module.Name + ".", StringComparison.Ordinal)) continue;
-            if (module.Publish(@event) is not { } notification) continue;
-            await using var scope = scopes.CreateAsyncScope();
-            scope.ServiceProvider.GetRequiredService<CallerScope>().Begin(Caller.System(@event.TenantId));
-            await scope.ServiceProvider.GetRequiredService<IMediator>().Publish(notification, cancellationToken);
+            foreach (var notification in module.Publish(@event))
+            {
+                await using var scope = scopes.CreateAsyncScope();
+                scope.ServiceProvider.GetRequiredService<CallerScope>().Begin(Caller.System(@event.TenantId));
+                await scope.ServiceProvider.GetRequiredService<IMediator>().Publish(notification, cancellationToken);
+            }
         }
 
         return NullChangeListener.Instance;

@@ -3,6 +3,7 @@ using System.Text;
 using Hangfire.PostgreSql;
 using Marten;
 using Npgsql;
+using Platform.Host.Blobs;
 using Platform.Kernel;
 
 namespace Platform.Host.Store;
@@ -15,7 +16,7 @@ internal static class SchemaSetup
     {
         using var store = new DocumentStore(Options(database, modules));
         var schemas = modules.Select(m => m.Name).Append("platform").Append("events").ToArray();
-        var after = Policies(schemas) + SignalExtensions.Sql + "\n" + string.Join("\n", modules.Select(m => m.Sql));
+        var after = Policies(schemas) + SignalExtensions.Sql + "\n" + BlobCollection.Sql + "\n" + string.Join("\n", modules.Select(m => m.Sql));
         var fingerprint = Convert.ToHexString(SHA256.HashData(Encoding.UTF8.GetBytes(store.Storage.ToDatabaseScript() + after)));
 
         await using var connection = await database.Owner.OpenConnectionAsync(ct);

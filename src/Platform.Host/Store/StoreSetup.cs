@@ -3,7 +3,9 @@ using JasperFx.Events;
 using JasperFx.MultiTenancy;
 using Marten;
 using Npgsql;
+using Platform.Host.Writes;
 using Platform.Kernel;
+using Platform.Kernel.Store;
 using Weasel.Core;
 
 namespace Platform.Host.Store;
@@ -38,6 +40,7 @@ internal static class StoreSetup
         store.Projections.Errors.SkipSerializationErrors = false;
         store.Projections.Errors.SkipUnknownEvents = false;
 
+        store.Document<IdempotentCall>("platform");
         foreach (var module in modules) module.ConfigureStore(store);
     }
 }

@@ -1,4 +1,8 @@
 using System.Net.Http.Json;
+using System.Text.Json;
+using Platform.Billing.Contracts;
+using Platform.Billing.Plans;
+using Platform.Billing.Subscriptions;
 using Platform.Testing;
 
 namespace Billing.Tests.Plans;
@@ -18,6 +22,41 @@ public sealed class PlanTests
 
         async Task<int> PriceAsync(decimal price) =>
             (await (await platform.PutAsJsonAsync($"api/v1/billing/plans/{plan}", new { pricePerPrediction = price, currency = "EUR" })).ShouldBeAsync(200)).GetProperty("revision").GetInt32();
+    }
+
+    [Fact]
+    public async Task Limits_are_part_of_a_plan_and_what_is_left_out_is_the_hosts()
+    {
+        using var platform = (await PlatformApp.SharedAsync()).ClientWith(PlatformApp.AdminKey);
+        var plan = $"p-{Guid.NewGuid().ToString("N")[..8]}";
+        var priced = await (await platform.PutAsJsonAsync($"api/v1/billing/plans/{plan}",
+            new { pricePerPrediction = 0, currency = "EUR", requestsPerSecond = 2.5, burst = 10, requestsPerSecondPerKey = 1, maxConcurrent = 4 })).ShouldBeAsync(200);
+        (priced.GetProperty("requestsPerSecond").GetDouble(), priced.GetProperty("burst").GetInt32()).ShouldBe((2.5, 10));
+        (priced.GetProperty("requestsPerSecondPerKey").GetDouble(), priced.GetProperty("maxConcurrent").GetInt32()).ShouldBe((1, 4));
+
+        var without = await (await platform.PutAsJsonAsync($"api/v1/billing/plans/{plan}", new { pricePerPrediction = 0, currency = "EUR" })).ShouldBeAsync(200);
+        without.GetProperty("revision").GetInt32().ShouldBe(2);
+        (!without.TryGetProperty("burst", out var burst) || burst.ValueKind is JsonValueKind.Null).ShouldBeTrue();
+    }
+
+    [Fact]
+    public void A_plan_priced_before_plans_had_limits_is_still_read_and_leaves_them_to_the_host()
+    {
+        var priced = JsonSerializer.Deserialize<PlanPriced>("""{"pricePerPrediction": 0.01, "currency": "EUR", "monthlyQuota": 5}""", JsonSerializerOptions.Web)!;
+        Entitlements.Of(Plan.Default.Apply(priced)).ShouldBe(new Entitlement("standard", "standard@2", 5, 0.01m, "EUR", RequestLimits.None));
+    }
+
+    [Theory]
+    [InlineData("requestsPerSecond", 0)]
+    [InlineData("requestsPerSecondPerKey", -1)]
+    [InlineData("burst", 0)]
+    [InlineData("maxConcurrent", 0)]
+    public async Task A_limit_that_lets_nothing_through_is_refused_by_field(string field, int value)
+    {
+        using var platform = (await PlatformApp.SharedAsync()).ClientWith(PlatformApp.AdminKey);
+        var body = new Dictionary<string, object> { ["pricePerPrediction"] = 0, ["currency"] = "EUR", [field] = value };
+        var problem = await (await platform.PutAsJsonAsync("api/v1/billing/plans/odd", body)).ShouldRefuseAsync(400, "invalid-field");
+        problem.GetProperty("field").GetString().ShouldBe(field);
     }
 
     [Theory]

@@ -25,7 +25,7 @@ public sealed class DatasetTests
     }
 
     [Fact]
-    public async Task A_deleted_dataset_is_gone_with_its_files_and_its_name_can_be_used_again()
+    public async Task A_deleted_dataset_is_gone_its_files_follow_when_their_time_is_over_and_its_name_can_be_used_again()
     {
         var tenant = await TestTenant.NewAsync();
         await tenant.HasDatasetAsync("sales");
@@ -37,6 +37,7 @@ public sealed class DatasetTests
         await (await tenant.Developer.GetAsync("api/v1/features/datasets/sales")).ShouldRefuseAsync(404, "no-such-dataset");
         await (await tenant.Developer.DeleteAsync("api/v1/features/datasets/sales")).ShouldRefuseAsync(404, "no-such-dataset");
         (await tenant.Developer.GetJsonAsync("api/v1/features/datasets")).GetArrayLength().ShouldBe(0);
+        await CollectAsync(tenant);
         tenant.Files().ShouldBeEmpty();
         (await tenant.HasDatasetAsync("sales")).Number("version").ShouldBe(3);
     }
@@ -50,7 +51,19 @@ public sealed class DatasetTests
 
         await (await tenant.Developer.DeleteAsync("api/v1/features/datasets/sales")).ShouldBeAsync(204);
 
+        await CollectAsync(tenant);
         (await tenant.Developer.GetJsonAsync("api/v1/features/datasets/copy/rows")).GetProperty("rows").GetArrayLength().ShouldBe(3);
+    }
+
+    /// <summary>Looks for content that nobody names, and again when its grace period is over.</summary>
+    private static async Task CollectAsync(TestTenant tenant)
+    {
+        var clock = new StoppedClock();
+        for (var look = 0; look < 2; look++)
+        {
+            clock.Now += TimeSpan.FromHours(25);
+            await tenant.App.CollectionAt(clock).CollectAsync(tenant.Id, TimeSpan.FromHours(24), default);
+        }
     }
 
     [Theory]

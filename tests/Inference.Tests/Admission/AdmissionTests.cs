@@ -1,4 +1,6 @@
 using CsCheck;
+using Platform.Billing.Contracts;
+using Platform.Inference.Predict;
 using Platform.Inference.Predict.Admission;
 
 namespace Inference.Tests.Admission;
@@ -35,62 +37,46 @@ public sealed class AdmissionTests
     }
 
     [Fact]
-    public void A_quota_is_used_to_the_last_unit_and_never_beyond_by_many_callers_at_once()
+    public void A_faster_rate_holds_at_once_whatever_was_owed_under_the_slower_one()
     {
-        var (count, time) = (new MonthlyCount(), DateTimeOffset.UnixEpoch);
-        var granted = 0;
-        Parallel.For(0, 10_000, _ =>
-        {
-            if (count.TryTake(3, 10_000, time, out var taken)) Interlocked.Add(ref granted, 3);
-            if (granted % 7 == 0 && granted > 0)
-            {
-                taken.GiveBack();
-            }
-        });
-        count.Used(time).ShouldBeLessThanOrEqualTo(10_000);
-        while (count.TryTake(1, 10_000, time, out _))
-        {
-        }
-        count.Used(time).ShouldBe(10_000);
+        var (bucket, slow, fast) = (new TokenBucket(), new Rate(0.001, 1), new Rate(10, 2));
+        bucket.TryTake(slow, 0, 1000, out _).ShouldBeTrue();
+        bucket.TryTake(slow, 0, 1000, out var wait).ShouldBeFalse();
+        wait.ShouldBe(1_000_000);
+        bucket.TryTake(fast, 0, 1000, out wait).ShouldBeFalse();
+        wait.ShouldBe(100);
+        bucket.TryTake(fast, 100, 1000, out _).ShouldBeTrue();
     }
 
-    [Fact]
-    public void The_count_begins_anew_with_the_month_and_what_is_given_back_goes_to_its_own_month()
+    [Theory]
+    [InlineData(0, null, 0)]
+    [InlineData(0, 5.0, 5)]
+    [InlineData(3, null, 3)]
+    [InlineData(3, 5.0, 3)]
+    [InlineData(8, 5.0, 5)]
+    public void The_hosts_limit_is_the_default_and_the_ceiling_of_the_plans(double ofHost, double? ofPlan, double holds)
     {
-        var (count, july) = (new MonthlyCount(), new DateTimeOffset(2026, 7, 31, 23, 59, 59, TimeSpan.Zero));
-        count.Seed(5, july);
-        count.TryTake(5, 10, july, out var taken).ShouldBeTrue();
-        count.TryTake(1, 10, july, out _).ShouldBeFalse();
-        count.EndsAt(july).ShouldBe(new DateTimeOffset(2026, 8, 1, 0, 0, 0, TimeSpan.Zero));
-        var august = july.AddSeconds(1);
-        count.TryTake(4, 10, august, out _).ShouldBeTrue();
-        taken.GiveBack();
-        count.Used(august).ShouldBe(4);
+        var limits = new LimitOptions { RequestsPerSecondPerTenant = ofHost, BurstPerTenant = 2, RequestsPerSecondPerKey = ofHost, MaxConcurrentPerTenant = (int)ofHost }
+            .For("plan", null, new RequestLimits(ofPlan, 4, ofPlan, (int?)ofPlan));
+        (limits.PerTenant, limits.PerKey.PerSecond, limits.MaxConcurrent).ShouldBe((new Rate(holds, ofHost > 0 ? 2 : 4), holds, (int)holds));
     }
 
     [Fact]
     public void Each_limit_says_which_it_is_its_value_and_when_to_come_back()
     {
-        var admission = new TenantAdmission(TimeProvider.System);
-        var limits = new Limits("free", 10, new Rate(0.001, 1), Rate.None, 0);
+        var admission = new TenantAdmission(Plans.NoQuota, TimeProvider.System);
+        var limits = new Limits("free", null, new Rate(0.001, 1), Rate.None, 0);
         admission.Enter(limits, "key").ShouldBeNull();
         var tooFast = admission.Enter(limits, "key").ShouldNotBeNull();
         (tooFast.Code, tooFast.RetryAfter!.Value.TotalSeconds).ShouldBe(("rate-limit", 1000), new TimesCloseEnough());
 
-        var crowded = new TenantAdmission(TimeProvider.System);
-        var two = new Limits("free", 10, Rate.None, Rate.None, 2);
+        var crowded = new TenantAdmission(Plans.NoQuota, TimeProvider.System);
+        var two = new Limits("free", null, Rate.None, Rate.None, 2);
         crowded.Enter(two, null).ShouldBeNull();
         crowded.Enter(two, null).ShouldBeNull();
         crowded.Enter(two, null)!.Detail.ShouldContain("2 predictions under way");
         crowded.Leave();
         crowded.Enter(two, null).ShouldBeNull();
-
-        admission.Take(limits, 8, out _).ShouldBeNull();
-        var usedUp = admission.Take(limits, 3, out _).ShouldNotBeNull();
-        usedUp.Code.ShouldBe("monthly-quota-reached");
-        usedUp.Detail.ShouldBe("The plan 'free' allows 10 predictions a month; 8 are used and this call asks for 3.");
-        usedUp.RetryAfter!.Value.ShouldBeInRange(TimeSpan.Zero, TimeSpan.FromDays(31));
-        admission.Take(limits, 2, out _).ShouldBeNull();
     }
 
     private sealed class TimesCloseEnough : IEqualityComparer<(string Code, double Seconds)>

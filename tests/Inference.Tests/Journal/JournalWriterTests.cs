@@ -139,12 +139,45 @@ public sealed class JournalWriterTests
     }
 
     [Fact]
+    public async Task A_database_that_has_no_room_stays_closed_until_it_has_and_nobodys_prediction_is_used_to_find_out()
+    {
+        await using var database = await JournalDatabase.CreateAsync();
+        using var journal = await StartAsync(database);
+        await journal.WriteAsync(journal.Entry("t"));
+        // What PostgreSQL says when the disk is full, for rows and for the table that is tried before rows are taken again.
+        foreach (var sql in new[]
+        {
+            "create sequence attempts",
+            "grant usage on sequence attempts to public",
+            "create function full_rows() returns trigger language plpgsql as $$ begin raise exception using errcode = '53100', message = 'could not extend file'; end $$",
+            "create function full_table() returns event_trigger language plpgsql as $$ begin perform nextval('public.attempts'); raise exception using errcode = '53100', message = 'could not extend file'; end $$",
+            $"create trigger full_rows before insert on inference.predictions_{DateTime.UtcNow:yyyy_MM} for each row execute function full_rows()",
+            "create event trigger full_table on ddl_command_start when tag in ('CREATE TABLE AS') execute function full_table()",
+        }) await JournalDatabase.ExecuteAsync(database.Superuser, sql);
+
+        (await journal.WriteAsync(journal.Entry("t"))).ShouldBe(JournalOutcome.NotRecorded);
+        journal.TryWrite(journal.Entry("t", units: 5, durable: false)).ShouldBeTrue();
+        await Eventually.BecomesAsync("three attempts", () => ScalarAsync(database, "select last_value from attempts"), attempts => attempts >= 3);
+        journal.IsDown.ShouldBeTrue();
+        journal.Closed(durable: true)!.Code.ShouldBe("journal-unavailable");
+
+        await JournalDatabase.ExecuteAsync(database.Superuser, $"drop trigger full_rows on inference.predictions_{DateTime.UtcNow:yyyy_MM}");
+        await JournalDatabase.ExecuteAsync(database.Superuser, "drop event trigger full_table");
+        await Eventually.BecomesAsync("the buffered row", () => database.UsageAsync("t"), usage => usage == 6);
+        await Eventually.BecomesAsync("the journal to open", () => Task.FromResult(journal.IsDown), down => !down);
+        (await journal.WriteAsync(journal.Entry("t"))).ShouldBe(JournalOutcome.Committed);
+        await journal.StopAsync(default);
+    }
+
+    [Fact]
     public async Task A_commit_whose_answer_was_lost_is_looked_up_and_never_counted_twice()
     {
         await using var database = await JournalDatabase.CreateAsync();
         using var journal = Make(database, new JournalOptions { Writers = 1 });
-        // Each commit waits half a second, so that the connection can be cut under it: sometimes before, sometimes after it is done.
-        await JournalDatabase.ExecuteAsync(database.Superuser, "create function slow() returns trigger language plpgsql as $$ begin perform pg_sleep(0.3); return null; end $$");
+        // Each commit waits for a lock that is held here, so that the connection can be cut under it.
+        await using var hold = await database.Superuser.OpenConnectionAsync();
+        await using (var take = new NpgsqlCommand("select pg_advisory_lock(1)", hold)) await take.ExecuteNonQueryAsync();
+        await JournalDatabase.ExecuteAsync(database.Superuser, "create function slow() returns trigger language plpgsql as $$ begin perform pg_advisory_xact_lock(1); return null; end $$");
         await JournalDatabase.ExecuteAsync(database.Superuser, $"create trigger slow after insert on inference.predictions_{DateTime.UtcNow:yyyy_MM} for each statement execute function slow()");
         await journal.StartAsync(default);
         foreach (var durable in new[] { true, false })
@@ -152,10 +185,11 @@ public sealed class JournalWriterTests
             var entry = journal.Entry("t", durable: durable);
             journal.TryWrite(entry).ShouldBeTrue();
             await Eventually.BecomesAsync("the commit to be under way", () => ScalarAsync(database,
-                "select count(*) from pg_stat_activity where query like 'copy inference%' and state = 'active' and wait_event = 'PgSleep' and datname = current_database()"), count => count == 1);
+                "select count(*) from pg_stat_activity where query like 'copy inference%' and state = 'active' and wait_event = 'advisory' and datname = current_database()"), count => count == 1);
             await ScalarAsync(database, "select count(pg_terminate_backend(pid)) from pg_stat_activity where query like 'copy inference%' and datname = current_database()");
             if (durable) (await entry.Outcome).ShouldBe(JournalOutcome.NotRecorded);
         }
+        await using (var letGo = new NpgsqlCommand("select pg_advisory_unlock(1)", hold)) await letGo.ExecuteNonQueryAsync();
         await Eventually.BecomesAsync("the buffered row alone", () => database.UsageAsync("t"), usage => usage == 1);
         (await database.RowsAsync("t")).ShouldBe(1);
         await journal.StopAsync(default);

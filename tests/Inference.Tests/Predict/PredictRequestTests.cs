@@ -72,7 +72,7 @@ public sealed class PredictRequestTests
     [InlineData("""{"inputs": {"size": 1, "city": 1.5}}""", "wrong-type", "city", "quotes")]
     [InlineData("""{"inputs": {"size": 1, "city": false}}""", "wrong-type", "city", "quotes")]
     [InlineData("""{"inputs": {"size": 1, "city": "\ud800"}}""", "bad-text", "city", "surrogates")]
-    [InlineData("""{"inputs": {"size": 1, "\ud800": 1}}""", "bad-text", null, "surrogates")]
+    [InlineData("""{"inputs": {"size": 1, "\ud800": 1}}""", "bad-text", "body", "surrogates")]
     [InlineData("""{"inputs": {"size": 1, "sold": "13/10/2014"}}""", "bad-date", "sold", "2014-10-13")]
     [InlineData("""{"inputs": {"size": 1, "sold": "10/13/2014 10:00"}}""", "bad-date", "sold", "2014-10-13")]
     [InlineData("""{"inputs": {"size": 1, "sold": "2014-02-30"}}""", "bad-date", "sold", "2014-10-13")]
@@ -88,14 +88,14 @@ public sealed class PredictRequestTests
     [InlineData("""{"inputs": {"size": 1}, "options": {"intervall": true}}""", "unknown-option", "options.intervall", "interval")]
     [InlineData("""{"inputs": {"size": 1}, "options": {"interval": 1}}""", "wrong-type", "options.interval", "true or false")]
     [InlineData("""{"inputs": {"size": 1}, "entities": "a"}""", "no-feature-view", "entities", "inputs")]
-    [InlineData("""[]""", "wrong-type", null, "inputs")]
-    [InlineData("""{"inputs": {"size": 1}""", "malformed-json", null, "missing")]
-    [InlineData("""{"inputs": {"size": 1}} x""", "malformed-json", null, "missing")]
-    [InlineData("""{"inputs": {"size": 1,}}""", "malformed-json", null, "missing")]
-    [InlineData("""{'inputs': {}}""", "malformed-json", null, "missing")]
-    [InlineData("", "malformed-json", null, "object")]
-    [InlineData("   ", "malformed-json", null, "missing")]
-    public void Bad_input_is_refused_with_the_field_and_the_mend(string body, string code, string? field, string mend)
+    [InlineData("""[]""", "wrong-type", "body", "inputs")]
+    [InlineData("""{"inputs": {"size": 1}""", "malformed-json", "body", "missing")]
+    [InlineData("""{"inputs": {"size": 1}} x""", "malformed-json", "body", "missing")]
+    [InlineData("""{"inputs": {"size": 1,}}""", "malformed-json", "body", "missing")]
+    [InlineData("""{'inputs': {}}""", "malformed-json", "body", "missing")]
+    [InlineData("", "malformed-json", "body", "object")]
+    [InlineData("   ", "malformed-json", "body", "missing")]
+    public void Bad_input_is_refused_with_the_field_and_the_mend(string body, string code, string field, string mend)
     {
         var refusal = Read(body).Refusal.ShouldNotBeNull();
         (refusal.Code, refusal.Field).ShouldBe((code, field));
@@ -123,7 +123,8 @@ public sealed class PredictRequestTests
     public void Bytes_that_are_no_utf8_are_refused()
     {
         using var work = new PredictionWork(Houses);
-        PredictRequest.Read([.. "{\"inputs\": {\"city\": \""u8, 0xC3, 0x28, .. "\"}}"u8], work, out _)!.Code.ShouldBe("not-utf8");
+        byte[] body = [.. "{\"inputs\": {\"city\": \""u8, 0xC3, 0x28, .. "\"}}"u8];
+        PredictRequest.Read(body, work, out _)!.Code.ShouldBe("not-utf8");
     }
 
     [Fact]
@@ -131,8 +132,33 @@ public sealed class PredictRequestTests
     {
         using var work = new PredictionWork(Houses);
         byte[] body = [0xEF, 0xBB, 0xBF, .. """ {"options": null, "inputs": {"size": 1} }"""u8];
-        PredictRequest.Read(body, work, out var inputs).ShouldBeNull();
-        Encoding.UTF8.GetString(body[inputs]).ShouldBe("""{"size": 1}""");
+        PredictRequest.Read(body, work, out var sent).ShouldBeNull();
+        Encoding.UTF8.GetString(sent.Inputs).ShouldBe("""{"size": 1}""");
+    }
+
+    [Theory]
+    [InlineData("\"4711\"", "wrong-type", "context")]
+    [InlineData("[]", "wrong-type", "context")]
+    [InlineData("{\"order\": 4711}", "wrong-type", "context.order")]
+    [InlineData("{\"order\": null}", "wrong-type", "context.order")]
+    [InlineData("{\"order\": {\"id\": \"1\"}}", "wrong-type", "context.order")]
+    [InlineData("{\"order\": \"\\ud800\"}", "bad-text", "body")]
+    [InlineData("{\"\\ud800\": \"1\"}", "bad-text", "body")]
+    [InlineData("{}, \"context\": {}", "duplicate-member", "context")]
+    public void A_context_is_an_object_of_texts(string context, string code, string field)
+    {
+        var refusal = Read("""{"inputs": {"size": 1}, "context": CONTEXT}""".Replace("CONTEXT", context)).Refusal!;
+        (refusal.Code, refusal.Field).ShouldBe((code, field));
+        refusal.Mend.ShouldNotBeNullOrEmpty();
+    }
+
+    [Fact]
+    public void A_context_has_a_largest_size()
+    {
+        const string body = """{"inputs": {"size": 1}, "context": {"note":"X"}}""";
+        using var work = Read(body.Replace("X", new string('x', 4096 - 11))).ShouldBeOk();
+        Read(body.Replace("X", new string('x', 4096 - 10))).Refusal!.Code.ShouldBe("context-too-large");
+        Read(body.Replace("X", string.Concat(Enumerable.Range(0, 700).Select(i => $"\",\"n{i}\":\"x")))).Refusal!.Code.ShouldBe("context-too-large");
     }
 
     [Fact]

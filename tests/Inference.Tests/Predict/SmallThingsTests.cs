@@ -1,5 +1,6 @@
 using CsCheck;
 using Platform.Inference.Predict;
+using Platform.Kernel;
 using Platform.Registry.Contracts;
 
 namespace Inference.Tests.Predict;
@@ -40,8 +41,8 @@ public sealed class SmallThingsTests
     {
         var figures = new LiveFigures(TimeProvider.System);
         for (var i = 1; i <= 1000; i++) figures.Answered(2, TimeSpan.FromMicroseconds(i * 10));
-        figures.Refused("rate-limit");
-        figures.Refused("rate-limit");
+        figures.Refused(new Refusal(RefusalKind.LimitReached, "rate-limit", "Too fast.", null, null));
+        figures.Refused(new Refusal(RefusalKind.LimitReached, "rate-limit", "Too fast.", null, null));
         var view = figures.Read();
         view.P50!.Value.ShouldBeInRange(5 / 1.2, 5 * 1.2);
         view.P99!.Value.ShouldBeInRange(9.9 / 1.2, 9.9 * 1.2);

@@ -19,6 +19,25 @@ public sealed class PredictionTests
     }
 
     [Fact]
+    public async Task What_the_caller_sent_along_to_find_it_by_reads_back_beside_the_rows()
+    {
+        var tenant = await TestTenant.NewAsync().WithEndpointAsync(OnnxFiles.Houses());
+        const string one = """{"size":1,"city":"north","sold":0}""";
+        foreach (var rows in new[] { one, $"[{one},{one}]" })
+        {
+            var id = (await tenant.PredictedAsync($$$"""{"inputs": {{{rows}}}, "context": {"order":"4711","segment":"first \u00e4"}}""")).GetProperty("id").GetString();
+            var read = await tenant.Viewer.GetJsonAsync($"api/v1/inference/predictions/{id}");
+            read.GetProperty("inputs").GetRawText().ShouldBe(rows);
+            read.GetProperty("context").GetProperty("order").GetString().ShouldBe("4711");
+            read.GetProperty("context").GetProperty("segment").GetString().ShouldBe("first ä");
+        }
+        var without = (await tenant.PredictedAsync(Deployments.Row)).GetProperty("id").GetString();
+        (await tenant.Viewer.GetJsonAsync($"api/v1/inference/predictions/{without}")).GetRawText().ShouldNotContain("4711");
+        await (await tenant.PredictAsync("""{"inputs": {"size": 1, "city": "north", "sold": 0}, "context": {"order": 4711}}""")).ShouldRefuseAsync(400, "wrong-type");
+        (await tenant.UsageAsync()).ShouldBe(4);
+    }
+
+    [Fact]
     public async Task The_list_goes_from_new_to_old_page_by_page_and_by_endpoint()
     {
         var tenant = await TestTenant.NewAsync().WithEndpointAsync(OnnxFiles.Houses());

@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Security.Cryptography;
 using Microsoft.Extensions.Logging.Abstractions;
+using Platform.Inference.Predict;
 using Platform.Inference.Predict.Runtimes;
 using Platform.Kernel;
 using Platform.Registry.Contracts;
@@ -10,7 +11,7 @@ namespace Inference.Tests.Runtimes;
 public sealed class ModelCacheTests : IDisposable
 {
     private readonly MemoryBlobs blobs = new();
-    private readonly RunGate gate = new(2, TimeSpan.FromMinutes(1), 100, TimeProvider.System);
+    private readonly RunGate gate = new(2, 0, TimeSpan.FromMinutes(1), Plans.Waits, TimeProvider.System);
 
     [Fact]
     public async Task Many_first_users_load_a_model_once()
@@ -47,6 +48,20 @@ public sealed class ModelCacheTests : IDisposable
         var use = (await model.UseAsync(default)).Value;
         cache.Keep(new HashSet<ModelKey>());
         model.IsLoaded.ShouldBeFalse();
+        engine.Disposed.ShouldBe(0);
+        use.Release();
+        engine.Disposed.ShouldBe(1);
+        cache.ResidentBytes.ShouldBe(0);
+    }
+
+    [Fact]
+    public async Task A_forgotten_model_that_a_late_request_loads_again_is_disposed_after_it()
+    {
+        var engine = new CountingEngine();
+        using var cache = Cache(engine);
+        var model = Put(cache, "t", size: 1000);
+        cache.Keep(new HashSet<ModelKey>());
+        var use = (await model.UseAsync(default)).Value;
         engine.Disposed.ShouldBe(0);
         use.Release();
         engine.Disposed.ShouldBe(1);
@@ -102,9 +117,45 @@ public sealed class ModelCacheTests : IDisposable
         (engine.Loads - engine.Disposed).ShouldBe(models.Count(model => model.IsLoaded));
     }
 
+    [Fact]
+    public async Task A_composites_members_stay_while_it_is_loaded_and_make_room_after_it()
+    {
+        var engine = new CountingEngine();
+        ModelCache? cache = null;
+        using var made = cache = new ModelCache([engine, new CompositeEngine(() => cache!, gate, new InferenceOptions(), TimeProvider.System)], blobs, gate, 500_000, () => 0, TimeProvider.System, NullLogger<ModelCache>.Instance);
+        var none = new ModelSignature([], []);
+        CompositeMember[] parts = [.. new[] { 100, 101 }.Select(size => new CompositeMember("part", size, blobs.Put("t", new byte[size]), size, ArtifactKind.Onnx, 0.5, new Dictionary<string, string>()))];
+        var artifact = new CompositeDescriptor("t", CompositeKind.WeightedMean, none, parts).ToBytes();
+        var composite = cache.For(new ModelKey("t", blobs.Put("t", artifact)), artifact.Length, ArtifactKind.Composite);
+        ResidentModel[] members = [.. parts.Select(part => cache.For(new ModelKey("t", part.ArtifactSha256), part.ArtifactBytes))];
+        (await composite.UseAsync(default)).Value.Release();
+        members.ShouldAllBe(member => member.IsLoaded && member.Holders == 1);
+
+        // Nobody names the members, and they are older than the composite, which is older than all that come after.
+        cache.Keep(new HashSet<ModelKey> { composite.Key });
+        members.ShouldAllBe(member => member.IsLoaded);
+        ResidentModel[] others = [.. Enumerable.Range(0, 2).Select(i => Put(cache, "t", size: 200 + i))];
+        foreach (var other in others)
+        {
+            (await other.UseAsync(default)).Value.Release();
+            (await composite.UseAsync(default)).Value.Release();
+        }
+        members.ShouldAllBe(member => member.IsLoaded);
+        composite.IsLoaded.ShouldBeTrue();
+        (await others[0].UseAsync(default)).Value.Release();
+        (await others[1].UseAsync(default)).Value.Release();
+        ResidentModel[] more = [.. Enumerable.Range(0, 3).Select(i => Put(cache, "t", size: 300 + i))];
+        foreach (var other in more) (await other.UseAsync(default)).Value.Release();
+        composite.IsLoaded.ShouldBeFalse();
+        members.ShouldAllBe(member => !member.IsLoaded && member.Holders == 0);
+        cache.ResidentBytes.ShouldBeLessThanOrEqualTo(500_000);
+        cache.Keep(new HashSet<ModelKey>());
+        (engine.Loads - engine.Disposed).ShouldBe(0);
+    }
+
     public void Dispose() => gate.Dispose();
 
-    private ModelCache Cache(IModelRuntime engine, long budget = 100_000_000) => new(engine, blobs, gate, budget, () => 0, TimeProvider.System, NullLogger<ModelCache>.Instance);
+    private ModelCache Cache(IModelRuntime engine, long budget = 100_000_000) => new([engine], blobs, gate, budget, () => 0, TimeProvider.System, NullLogger<ModelCache>.Instance);
 
     private ResidentModel Put(ModelCache cache, string tenant, int size) => cache.For(new ModelKey(tenant, blobs.Put(tenant, new byte[size])), size);
 
@@ -116,12 +167,14 @@ public sealed class ModelCacheTests : IDisposable
 
         public int Disposed => disposed;
 
+        public ArtifactKind Kind => ArtifactKind.Onnx;
+
         public string Placement => "nowhere";
 
-        public ILoadedModel Load(byte[] artifact)
+        public Task<ILoadedModel> LoadAsync(byte[] artifact)
         {
             Interlocked.Increment(ref loads);
-            return new Fake(this);
+            return Task.FromResult<ILoadedModel>(new Fake(this));
         }
 
         internal sealed class Fake(CountingEngine engine) : ILoadedModel
@@ -169,9 +222,9 @@ internal sealed class MemoryBlobs : IBlobStore
     public Task<Stream> OpenAsync(string tenant, string sha256, CancellationToken ct) =>
         Task.FromResult<Stream>(new MemoryStream(blobs.TryGetValue((tenant, sha256), out var content) ? content : throw new FileNotFoundException()));
 
-    public Task DeleteAsync(string tenant, string sha256, CancellationToken ct)
+    public Task DiscardAsync(string tenant, BlobRef put, CancellationToken ct)
     {
-        blobs.TryRemove((tenant, sha256), out _);
+        blobs.TryRemove((tenant, put.Sha256), out _);
         return Task.CompletedTask;
     }
 }

@@ -86,6 +86,39 @@ public sealed class OnnxModelTests
         Should.Throw<ModelRunException>(run.Go).Failure.ShouldBe(RunFailure.Abandoned);
     }
 
+    [Fact]
+    public void A_run_for_which_there_is_no_memory_ends_by_itself_and_the_next_one_goes_on()
+    {
+        using var model = Engine.Load(OnnxFiles.Hungry());
+        using var run = new Runner(model);
+        run.Set<long>("count", [1], [1000]);
+        run.Go();
+        NativeMemory.Limit(NativeMemory.Allocated() + (2L << 30)).ShouldBeTrue();
+        try
+        {
+            // 4 GiB of floats.
+            run.Set<long>("count", [1], [1L << 30]);
+            Should.Throw<ModelRunException>(run.Go).Failure.ShouldBe(RunFailure.OutOfMemory);
+        }
+        finally
+        {
+            NativeMemory.Limit(-1);
+        }
+        run.Set<long>("count", [1], [1000]);
+        run.Go();
+    }
+
+    [Fact]
+    public void An_answer_larger_than_one_may_be_is_not_copied()
+    {
+        using var model = Engine.Load(OnnxFiles.Talkative());
+        using var run = new Runner(model);
+        run.Set<long>("count", [1], [RunLimits.LargestAnswer / 4]);
+        run.Go();
+        run.Set<long>("count", [1], [(RunLimits.LargestAnswer / 4) + 1]);
+        Should.Throw<ModelRunException>(run.Go).Failure.ShouldBe(RunFailure.OutOfMemory);
+    }
+
     [Theory]
     [InlineData("truncated")]
     [InlineData("garbage")]
@@ -117,8 +150,8 @@ public sealed class OnnxModelTests
         public Runner(ILoadedModel model, TimeSpan? longest = null)
         {
             this.model = model;
-            gate = new RunGate(1, longest ?? TimeSpan.FromMinutes(1), 10, TimeProvider.System);
-            Seat = gate.EnterAsync("t", CancellationToken.None).AsTask().Result!;
+            gate = new RunGate(1, 0, longest ?? TimeSpan.FromMinutes(1), Plans.Waits, TimeProvider.System);
+            Seat = gate.TryEnter("t", CancellationToken.None)!;
             Set0 = new TensorSet([.. model.Signature.Inputs.Select(TensorLayout.Of)], [.. model.Signature.Outputs.Select(TensorLayout.Of)]);
         }
 

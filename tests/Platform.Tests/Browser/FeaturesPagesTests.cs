@@ -64,8 +64,7 @@ public sealed class FeaturesPagesTests
         await page.OpenAsync("/feature-views?dataset=sales");
         await page.FillAsync("input[name=entity-name]", "house");
         await page.ClickAsync("button:has-text('Create entity')");
-        await page.ClickAsync(".rz-dropdown:has(input[name=key])");
-        await page.ClickAsync(".rz-dropdown-item:has-text('house_id')");
+        await page.ChooseAsync("key", "house_id");
         await page.PictureAsync("feature-views-create");
         await page.ClickAsync("button:has-text('Create view')");
         await page.WaitForURLAsync("**/feature-views/sales");

@@ -1,5 +1,7 @@
 using System.Net.Http.Headers;
+using System.Net.Http.Json;
 using System.Text;
+using Inference.Tests;
 using Microsoft.Playwright;
 using Platform.Testing;
 
@@ -16,8 +18,7 @@ public sealed class RegistryPagesTests
         var page = await BrowserPage.SignedInAsync(tenant.App, tenant.DeveloperKey);
 
         await page.OpenAsync("/training-jobs?dataset=sales&model=prices");
-        await page.ClickAsync(".rz-dropdown:has(input[name=target])");
-        await page.ClickAsync(".rz-dropdown-item:has-text('price')");
+        await page.ChooseAsync("target", "price");
         await page.PictureAsync("training");
         await page.ClickAsync("button:has-text('Train')");
         await page.Locator("[data-testid=doing]").WaitForAsync();
@@ -45,6 +46,27 @@ public sealed class RegistryPagesTests
         await page.ClickAsync("button:has-text('Set alias')");
         (await page.Locator("[data-testid=refusal]").InnerTextAsync()).ShouldContain("without an approval");
         await page.PictureAsync("model");
+
+        var members = new[] { new { model = "prices", version = 1, weight = 3 }, new { model = "prices", version = 1, weight = 1 } };
+        await (await tenant.Developer.PostAsJsonAsync("api/v1/registry/models/prices/composite-versions", new { kind = "weighted-mean", members })).ShouldBeAsync(201);
+        await page.OpenAsync("/models/prices/versions/2");
+        (await page.Locator("[data-testid=members]").InnerTextAsync()).ShouldContain("prices version 1");
+        (await page.Locator("[data-testid=members]").InnerTextAsync()).ShouldContain("75.0");
+        await Assertions.Expect(page.Locator("[data-testid=signature-changes]")).ToContainTextAsync("no interval any more");
+        await page.PictureAsync("composite-version");
+
+        await page.ClickAsync("a:has-text('Lineage')");
+        await page.ClickAsync("[data-testid=lineage] a[data-node='version:prices/1']");
+        await page.Locator("strong:has-text('prices version 1')").WaitForAsync();
+        var lineage = await page.Locator("[data-testid=lineage]").TextContentAsync();
+        lineage.ShouldNotBeNull();
+        lineage.ShouldContain("sales version 1");
+        lineage.ShouldContain("prices version 2");
+        lineage.ShouldContain("trained on");
+        lineage.ShouldContain("trained by");
+        await page.PicturesAsync("lineage");
+        await page.ClickAsync("a:has-text('Open its page')");
+        await page.Locator("[data-testid=log]").WaitForAsync();
     }
 
     [Fact]
@@ -63,6 +85,46 @@ public sealed class RegistryPagesTests
         await page.OpenAsync("/models");
         (await page.Locator("[data-testid=models]").InnerTextAsync()).ShouldContain("uploads");
         await page.PictureAsync("models");
+    }
+
+    [Fact]
+    public async Task A_versions_page_says_what_its_example_took_and_why_it_is_quarantined()
+    {
+        var tenant = await TestTenant.NewAsync();
+        await (await tenant.Developer.PostAsJsonAsync("api/v1/registry/models", new { name = "houses" })).ShouldBeAsync(201);
+        await (await UploadAsync()).ShouldBeAsync(201);
+        await (await tenant.Admin.PutAsJsonAsync("api/v1/registry/signing-policy", new { everywhere = true })).ShouldBeAsync(200);
+        await (await UploadAsync()).ShouldBeAsync(201);
+
+        var page = await BrowserPage.SignedInAsync(tenant.App, tenant.DeveloperKey);
+        await page.OpenAsync("/models/houses/versions/1");
+        (await page.Locator("[data-testid=example]").InnerTextAsync()).ShouldContain("median of");
+        await page.PictureAsync("version-example");
+        await page.OpenAsync("/models/houses/versions/2");
+        (await page.Locator("[data-testid=quarantine]").InnerTextAsync()).ShouldContain("must be signed");
+        await page.PictureAsync("version-quarantined");
+
+        Task<HttpResponseMessage> UploadAsync() => tenant.Developer.PostAsync("api/v1/registry/models/houses/versions", new ByteArrayContent(OnnxFiles.Houses()) { Headers = { ContentType = new("application/octet-stream") } });
+    }
+
+    [Fact]
+    public async Task A_developer_derives_a_version_from_one_that_another_tenant_shares()
+    {
+        var (owner, tenant) = (await TestTenant.NewAsync(), await TestTenant.NewAsync());
+        await (await owner.Developer.PostAsJsonAsync("api/v1/registry/models", new { name = "base" })).ShouldBeAsync(201);
+        await (await owner.Developer.PostAsync("api/v1/registry/models/base/versions", new ByteArrayContent(OnnxFiles.Houses()) { Headers = { ContentType = new("application/octet-stream") } })).ShouldBeAsync(201);
+        await (await owner.Admin.PutAsJsonAsync("api/v1/registry/models/base/versions/1/sharing", new { tenants = new[] { tenant.Id } })).ShouldBeAsync(200);
+        await (await tenant.Developer.PostAsJsonAsync("api/v1/registry/models", new { name = "mine" })).ShouldBeAsync(201);
+
+        var page = await BrowserPage.SignedInAsync(tenant.App, tenant.DeveloperKey);
+        await page.OpenAsync("/shared-models");
+        (await page.Locator("[data-testid=shared]").InnerTextAsync()).ShouldContain(owner.Id);
+        await page.ClickAsync($"tr:has-text('{owner.Id}') button:has-text('Derive')");
+        await page.FillAsync("input[name=model]", "mine");
+        await page.ClickAsync("button:has-text('Derive') >> nth=-1");
+        await page.ClickAsync("[data-testid=made] a");
+        (await page.Locator("[data-testid=base]").InnerTextAsync()).ShouldContain(owner.Id);
+        await page.PictureAsync("version-derived");
     }
 
     private static byte[] Sales()

@@ -12,6 +12,11 @@ internal sealed record WholeTenant(TestTenant Tenant, IReadOnlyDictionary<string
 {
     public const string Model = "price", Endpoint = "price-live", Dataset = "sales", View = "houses", Entity = "house";
 
+    private static readonly Lazy<Task<WholeTenant>> Shared = new(() => BuildAsync());
+
+    /// <summary>One for all tests that only look, or only add to it: with predictions, a refusal and a materialised feature view to look at.</summary>
+    public static Task<WholeTenant> SharedAsync() => Shared.Value;
+
     public static async Task<WholeTenant> BuildAsync(PlatformApp? on = null)
     {
         var tenant = await TestTenant.NewAsync(on);
@@ -47,8 +52,19 @@ internal sealed record WholeTenant(TestTenant Tenant, IReadOnlyDictionary<string
 
         await (await tenant.Developer.PostAsJsonAsync("api/v1/features/entities", new { name = Entity, description = "A house" })).ShouldBeAsync(201);
         await (await tenant.Developer.PostAsJsonAsync("api/v1/features/feature-views", new { name = View, entity = Entity, dataset = Dataset, keyColumn = "house_id", features = new[] { "area" } })).ShouldBeAsync(201);
+        await (await tenant.Developer.PostAsync($"api/v1/features/feature-views/{View}/materialise", null)).ShouldBeAsync(202);
+        await Eventually.BecomesAsync("the view to be materialised", () => StateAsync(tenant, $"api/v1/features/feature-views/{View}"), view => view.GetProperty("materialised").ValueKind is not JsonValueKind.Null);
+        await (await tenant.Developer.PostAsJsonAsync($"api/v1/inference/endpoints/{Endpoint}/predict", new { inputs = Enumerable.Repeat(Row, 7) })).ShouldBeAsync(200);
+        await (await tenant.Developer.PostAsJsonAsync($"api/v1/inference/endpoints/{Endpoint}/predict", new { inputs = new { aria = 120.0 } })).ShouldBeAsync(400);
+        ids["experiment"] = (await MlflowAsync(tenant, "experiments/create", new { name = "prices" })).GetProperty("experiment_id").GetString()!;
+        ids["run"] = (await MlflowAsync(tenant, "runs/create", new { experiment_id = ids["experiment"] })).GetProperty("run").GetProperty("info").GetProperty("run_id").GetString()!;
+        (ids["experiments/id"], ids["runs/id"]) = (ids["experiment"], ids["run"]);
+        await (await tenant.Developer.PutAsJsonAsync($"api/v1/registry/experiments/{ids["experiment"]}/views/{View}", new { filter = "metrics.rmse < 2" })).ShouldBeAsync(200);
+        await MlflowAsync(tenant, "runs/log-batch", new { run_id = ids["run"], metrics = new[] { new { key = "rmse", value = 1.5, timestamp = 1, step = 0 } }, @params = new[] { new { key = "depth", value = "6" } } });
         return new(tenant, ids);
     }
+
+    private static async Task<JsonElement> MlflowAsync(TestTenant tenant, string path, object body) => await (await tenant.Developer.PostAsJsonAsync($"mlflow/api/2.0/mlflow/{path}", body)).ShouldBeAsync(200);
 
     /// <summary>A row as the friendly call takes it.</summary>
     public static object Row { get; } = new { sold_on = "2024-03-01", area = 120.0, rooms = 4, town = "north" };

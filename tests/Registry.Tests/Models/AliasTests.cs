@@ -45,6 +45,58 @@ public sealed class AliasTests
     }
 
     [Fact]
+    public async Task Which_version_an_alias_meant_at_a_moment_is_remembered_with_who_moved_it()
+    {
+        var tenant = await TestTenant.NewAsync();
+        await tenant.RegisterWithVersionAsync("prices");
+        await (await tenant.Developer.UploadAsync("prices", SmallModel.Make().ToByteArray())).ShouldBeAsync(201);
+        const string Alias = $"{TestModels.Models}/prices/aliases/challenger";
+        await (await tenant.Viewer.GetAsync(Alias)).ShouldRefuseAsync(404, "no-such-alias");
+        await (await tenant.Developer.SetAliasAsync("prices", "challenger", 1)).ShouldBeAsync(200);
+        await (await tenant.Developer.SetAliasAsync("prices", "champion-2", 2)).ShouldBeAsync(200);
+        var first = await (await tenant.Viewer.GetAsync(Alias)).ShouldBeAsync(200);
+        first.GetProperty("version").GetInt32().ShouldBe(1);
+        first.GetProperty("movedBy").GetString().ShouldStartWith("key:");
+        first.GetProperty("until").ValueKind.ShouldBe(System.Text.Json.JsonValueKind.Null);
+        var then = first.GetProperty("since").GetDateTimeOffset();
+
+        await (await tenant.Developer.SetAliasAsync("prices", "challenger", 2)).ShouldBeAsync(200);
+        await (await tenant.Developer.DeleteAsync(Alias)).ShouldBeAsync(204);
+        await (await tenant.Viewer.GetAsync(Alias)).ShouldRefuseAsync(404, "no-such-alias");
+        var past = await (await tenant.Viewer.GetAsync($"{Alias}?at={Uri.EscapeDataString(then.ToString("O"))}")).ShouldBeAsync(200);
+        past.GetProperty("version").GetInt32().ShouldBe(1);
+        past.GetProperty("until").GetDateTimeOffset().ShouldBeGreaterThan(then);
+        await (await tenant.Viewer.GetAsync($"{Alias}?at={Uri.EscapeDataString(then.AddSeconds(-1).ToString("O"))}")).ShouldRefuseAsync(404, "no-such-alias");
+    }
+
+    [Fact]
+    public async Task Everything_an_alias_has_meant_is_told_in_its_order_with_who_and_which_approval()
+    {
+        var (tenant, stranger) = (await TestTenant.NewAsync(), await TestTenant.NewAsync());
+        await tenant.RegisterWithVersionAsync("prices");
+        await (await tenant.Developer.UploadAsync("prices", SmallModel.Make().ToByteArray())).ShouldBeAsync(201);
+        const string Model = $"{TestModels.Models}/prices";
+        var approval = await (await tenant.Developer.PostAsJsonAsync("api/v1/governance/approvals", new { model = "prices", version = 1 })).ShouldBeAsync(201);
+        await (await tenant.Admin.PostAsJsonAsync($"api/v1/governance/approvals/{approval.GetProperty("id")}/grant", new { })).ShouldBeAsync(200);
+        await (await tenant.Developer.SetAliasAsync("prices", "champion", 1)).ShouldBeAsync(200);
+        foreach (var version in (int[])[1, 2, 1]) await (await tenant.Developer.SetAliasAsync("prices", "challenger", version)).ShouldBeAsync(200);
+        await (await tenant.Admin.DeleteAsync($"{Model}/aliases/challenger")).ShouldBeAsync(204);
+        await (await tenant.Developer.SetAliasAsync("prices", "challenger", 2)).ShouldBeAsync(200);
+
+        var history = (await (await tenant.Viewer.GetAsync($"{Model}/aliases/challenger/history")).ShouldBeAsync(200)).EnumerateArray().ToArray();
+        history.Select(p => p.GetProperty("version").GetInt32()).ShouldBe([1, 2, 1, 2]);
+        history.Select(p => p.GetProperty("until").ValueKind is System.Text.Json.JsonValueKind.Null).ShouldBe([false, false, false, true]);
+        history[1].GetProperty("since").GetDateTimeOffset().ShouldBe(history[0].GetProperty("until").GetDateTimeOffset());
+        history[3].GetProperty("since").GetDateTimeOffset().ShouldBeGreaterThan(history[2].GetProperty("until").GetDateTimeOffset());
+        history[2].GetProperty("endedBy").GetString().ShouldNotBe(history[2].GetProperty("movedBy").GetString());
+        var champion = (await (await tenant.Viewer.GetAsync($"{Model}/aliases/champion/history")).ShouldBeAsync(200)).EnumerateArray().Single();
+        champion.GetProperty("approvalId").GetGuid().ShouldBe(approval.GetProperty("id").GetGuid());
+
+        await (await tenant.Viewer.GetAsync($"{Model}/aliases/nobody/history")).ShouldRefuseAsync(404, "no-such-alias");
+        await (await stranger.Viewer.GetAsync($"{Model}/aliases/champion/history")).ShouldRefuseAsync(404, "no-such-model");
+    }
+
+    [Fact]
     public async Task An_alias_needs_a_version_that_is_there_and_a_name_that_is_no_number()
     {
         var tenant = await TestTenant.NewAsync();

@@ -4,6 +4,7 @@ using System.Text;
 using Google.Protobuf;
 using Platform.Registry.Onnx;
 using Platform.Testing;
+using Registry.Tests.Mlflow;
 using Registry.Tests.Onnx;
 
 namespace Registry.Tests.Models;
@@ -32,6 +33,7 @@ public sealed class UploadVersionTests
         var read = await (await tenant.Viewer.GetAsync($"{TestModels.Models}/relu/versions/1")).ShouldBeAsync(200);
         read.ToString().ShouldBe(version.ToString());
         (await tenant.Viewer.GetByteArrayAsync($"{TestModels.Models}/relu/versions/1/artifact")).ShouldBe(File);
+        (await tenant.Viewer.GetAsync($"{TestModels.Models}/relu/versions/1/artifact")).Content.Headers.ContentDisposition!.FileName!.Trim('"').ShouldBe("relu-1.onnx");
         await (await tenant.Viewer.GetAsync($"{TestModels.Models}/relu/versions/1/log")).ShouldRefuseAsync(404, "no-such-training-log");
     }
 
@@ -104,6 +106,17 @@ public sealed class UploadVersionTests
         await (await tenant.Developer.UploadAsync("kept", File, Convert.ToHexStringLower(SHA256.HashData("other"u8)))).ShouldRefuseAsync(400, "hash-mismatch");
         await (await tenant.Developer.UploadAsync("kept", File, query: "?predictionOutput=nope")).ShouldRefuseAsync(400, "unknown-output");
         (await tenant.Viewer.GetByteArrayAsync($"{TestModels.Models}/kept/versions/1/artifact")).ShouldBe(File);
+    }
+
+    [Fact]
+    public async Task A_refused_upload_does_not_take_the_content_of_a_runs_artifact_with_it()
+    {
+        var tenant = await TestTenant.NewAsync();
+        await tenant.RegisterAsync("m");
+        byte[] content = [.. "no model, but an artifact"u8];
+        await (await tenant.Developer.PutFileAsync("0/r/artifacts/notes.txt", content)).ShouldBeAsync(200);
+        await (await tenant.Developer.UploadAsync("m", content)).ShouldRefuseAsync(400, "not-onnx");
+        (await tenant.Viewer.GetByteArrayAsync($"{TestMlflow.Files}/0/r/artifacts/notes.txt")).ShouldBe(content);
     }
 
     [Fact]

@@ -59,6 +59,32 @@ public sealed class TrainingJobTests
     }
 
     [Fact]
+    public async Task Trainings_are_runs_too_and_are_compared_on_the_rows_they_were_tested_on()
+    {
+        var tenant = await TestTenant.NewAsync();
+        await UploadAsync(tenant, SimulatedSales.Csv(300));
+        var first = await EndAsync(tenant, await (await StartAsync(tenant)).ShouldBeAsync(202));
+        var again = await EndAsync(tenant, await (await StartAsync(tenant)).ShouldBeAsync(202));
+        var (a, b) = (first.GetProperty("id").GetGuid().ToString("N"), again.GetProperty("id").GetGuid().ToString("N"));
+
+        var run = await Eventually.BecomesAsync("the run to end", async () => await (await tenant.Viewer.GetAsync($"api/v1/registry/runs/{b}")).ShouldBeAsync(200), r => r.GetProperty("status").GetString() is "FINISHED");
+        run.GetProperty("name").GetString().ShouldBe("prices version 2");
+        run.GetProperty("parameters").GetProperty("target").GetString().ShouldBe("price");
+        run.GetProperty("datasets").EnumerateArray().Single().GetProperty("context").GetString().ShouldBe("training");
+        var version = await (await tenant.Viewer.GetAsync($"{TestModels.Models}/prices/versions/2")).ShouldBeAsync(200);
+        run.GetProperty("metrics").GetProperty("rmse").GetDouble().ShouldBe(version.GetProperty("metrics").GetProperty("rmse").GetDouble());
+        var made = (await (await tenant.Viewer.GetAsync($"api/v1/registry/runs/{b}/versions")).ShouldBeAsync(200)).EnumerateArray().Single();
+        (made.GetProperty("model").GetString(), made.GetProperty("version").GetInt32()).ShouldBe(("prices", 2));
+        var experiment = (await (await tenant.Viewer.GetAsync("api/v1/registry/experiments?search=training/prices")).ShouldBeAsync(200)).EnumerateArray().Single();
+        experiment.GetProperty("runs").GetInt64().ShouldBe(2);
+
+        var told = (await (await tenant.Viewer.GetAsync($"api/v1/registry/runs/compare?runs={a},{b}&id=row")).ShouldBeAsync(200)).GetProperty("differences").EnumerateArray().Single();
+        (told.GetProperty("rows").GetInt32(), told.GetProperty("difference").GetDouble()).ShouldBe((60, 0));
+        // The table is what the version's own metrics were computed of.
+        Math.Sqrt(told.GetProperty("meanA").GetDouble()).ShouldBe(version.GetProperty("metrics").GetProperty("rmse").GetDouble(), 1e-6);
+    }
+
+    [Fact]
     public async Task What_the_columns_show_to_be_impossible_is_refused_at_once()
     {
         var tenant = await TestTenant.NewAsync();

@@ -10,9 +10,20 @@ public sealed record GetEntitlement : IRequest<Entitlement>;
 /// <param name="PriceClass">Plan and price revision, such as <c>standard@2</c>: stamped on each journal row, so that a later price change leaves the past alone.</param>
 /// <param name="MonthlyQuota">Predictions a calendar month (UTC); null is unlimited.</param>
 /// <param name="PricePerPrediction">In <paramref name="Currency"/>.</param>
-public sealed record Entitlement(string Plan, string PriceClass, long? MonthlyQuota, decimal PricePerPrediction, string Currency);
+/// <param name="Limits">What the plan says of the requests themselves.</param>
+public sealed record Entitlement(string Plan, string PriceClass, long? MonthlyQuota, decimal PricePerPrediction, string Currency, RequestLimits Limits);
 
-/// <summary>The tenant's plan, its price or its quota changed; <see cref="EveryTenant"/> when a plan of the platform did.</summary>
+/// <summary>How fast and how many at once a tenant may ask. Null is the host's own limit, which is also the ceiling of what a plan can allow.</summary>
+/// <param name="RequestsPerSecond">Of the tenant, on each server.</param>
+/// <param name="Burst">Requests at once after a pause, of the tenant and of each of its keys.</param>
+/// <param name="RequestsPerSecondPerKey">Of each of the tenant's keys, on each server.</param>
+/// <param name="MaxConcurrent">Requests under way at once, on each server.</param>
+public sealed record RequestLimits(double? RequestsPerSecond = null, int? Burst = null, double? RequestsPerSecondPerKey = null, int? MaxConcurrent = null)
+{
+    public static readonly RequestLimits None = new();
+}
+
+/// <summary>The tenant's plan, its price, its quota or its limits changed; <see cref="EveryTenant"/> when a plan of the platform did.</summary>
 public sealed record EntitlementChanged(string Tenant) : INotification
 {
     public const string EveryTenant = "*";

@@ -40,10 +40,10 @@ public sealed class BillingModule : IModule
         PreviewInvoice.Map(api);
     }
 
-    public INotification? Publish(IEvent committed) => committed.Data switch
+    public IEnumerable<INotification> Publish(IEvent committed) => committed.Data switch
     {
-        PlanPriced => new EntitlementChanged(EntitlementChanged.EveryTenant),
-        PlanChosen => new EntitlementChanged(committed.TenantId),
-        _ => null,
+        PlanPriced => [new EntitlementChanged(EntitlementChanged.EveryTenant)],
+        PlanChosen => [new EntitlementChanged(committed.TenantId)],
+        _ => [],
     };
 }

@@ -24,7 +24,7 @@ public sealed class FeaturesModule : IModule
     {
         services.AddSingleton(DatasetLimits.From(configuration));
         services.AddSingleton<ReadingSlots>();
-        services.AddScoped<DatasetFiles>();
+        services.AddScoped<DatasetFiles>().AddSingleton<IBlobNames, DatasetBlobNames>();
         services.AddSingleton<OnlineTable>();
         services.AddSingleton<IOnlineFeatures, OnlineFeatures>();
     }

@@ -5,7 +5,7 @@ namespace Platform.Kernel.Store;
 
 /// <summary>Opens sessions bound to one tenant, and stamps every event with who caused it. The injected <see cref="IDocumentSession"/> is
 /// the calling tenant's; a scope without a caller throws instead of reading someone's data.</summary>
-public sealed class TenantSessions(IDocumentStore store, CallerScope scope) : ISessionFactory
+public sealed class TenantSessions(IDocumentStore store, CallerScope scope, IEnumerable<IDocumentSessionListener> listeners) : ISessionFactory
 {
     public IQuerySession QuerySession() => store.QuerySession(scope.Current.Tenant);
 
@@ -17,6 +17,7 @@ public sealed class TenantSessions(IDocumentStore store, CallerScope scope) : IS
     {
         var session = store.LightweightSession(tenant);
         session.LastModifiedBy = scope.OrNone?.Subject ?? "system";
+        foreach (var listener in listeners) session.Listeners.Add(listener);
         session.CorrelationId = Activity.Current?.TraceId.ToString();
         return session;
     }

@@ -49,10 +49,11 @@ public sealed record ConformalTable(double Level, IReadOnlyList<double> Edges, I
 }
 
 /// <summary>Everything serving needs to know of one version; enough to load and run it without asking the registry again.</summary>
-/// <param name="ArtifactSha256">The ONNX file in the tenant's blob store.</param>
+/// <param name="ArtifactSha256">The artifact in the tenant's blob store.</param>
 /// <param name="Columns">Named input columns when the model is tabular (trained here, or uploaded with all inputs of shape [-1, 1]); else empty.</param>
 /// <param name="PredictionOutput">The output that is "the prediction" of the friendly call; null when the model has several and none was named.</param>
 /// <param name="Calibration">Null when the version was uploaded without one: then there is no interval, and the answer says so by leaving it out.</param>
+/// <param name="Kind">Which runtime serves the artifact.</param>
 public sealed record ServableVersion(
     string Model,
     int Version,
@@ -61,4 +62,5 @@ public sealed record ServableVersion(
     ModelSignature Signature,
     IReadOnlyList<ColumnSpec> Columns,
     string? PredictionOutput,
-    ConformalTable? Calibration);
+    ConformalTable? Calibration,
+    ArtifactKind Kind = ArtifactKind.Onnx);

@@ -6,12 +6,21 @@ using Microsoft.AspNetCore.Routing;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Platform.Kernel;
+using Platform.Kernel.Http;
 using Platform.Kernel.Store;
 using Platform.Registry.Contracts;
+using Platform.Registry.Intake;
+using Platform.Registry.Lineage;
+using Platform.Registry.Mlflow;
 using Platform.Registry.Models;
 using Platform.Registry.Onnx;
+using Platform.Registry.Retention;
+using Platform.Registry.Sharing;
+using Platform.Registry.Signing;
+using Platform.Registry.Tracking;
 using Platform.Registry.Training;
 using Platform.Registry.TrainingJobs;
+using Platform.Registry.Webhooks;
 
 namespace Platform.Registry;
 
@@ -23,9 +32,19 @@ public sealed class RegistryModule : IModule
     public void AddServices(IServiceCollection services, IConfiguration configuration)
     {
         services.AddSingleton(RegistryLimits.From(configuration));
-        services.AddSingleton<OnnxInspections>();
+        services.AddSingleton<TrackingDatabase>().AddSingleton<Experiments>().AddSingleton<Runs>().AddSingleton<RunSearch>().AddSingleton<RunFigures>().AddSingleton<RunLinks>().AddSingleton<LoggedModels>().AddSingleton<Artifacts>().AddSingleton<Uploads>();
+        services.AddSingleton<LoggedTraining>();
+        services.AddScoped<LineageReads>();
+        services.AddScoped<VersionFromArtifacts>();
+        services.AddSingleton<IntakeTurns>().AddSingleton<OnnxInspections>().AddSingleton<ExampleTrials>();
+        services.AddScoped<ModelIntake>();
+        services.AddSingleton<Publications>();
+        services.AddSingleton(new PublicAddresses(configuration["PLATFORM_WEBHOOK_HOSTS"]?.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries) ?? []));
+        services.AddSingleton<RetentionStore>().AddSingleton<Purge>().AddSingleton<IBlobNames, RegistryBlobNames>().AddHostedService<RetentionSchedule>();
+        services.AddSingleton<WebhookRules>().AddSingleton<WebhookSecrets>().AddSingleton<WebhookStore>().AddSingleton<WebhookSender>();
         services.AddSingleton<IChildWork, InspectWork>();
         services.AddSingleton<IChildWork, TrainWork>();
+        services.AddSingleton<IChildWork, CustomiseWork>();
     }
 
     public void ConfigureStore(StoreOptions store)
@@ -36,15 +55,28 @@ public sealed class RegistryModule : IModule
             .Event<ModelAliasMoved>("registry.alias-moved")
             .Event<ModelAliasRemoved>("registry.alias-removed")
             .Event<ModelTagsChanged>("registry.tags-changed")
+            .Event<ModelDescribed>("registry.model-described")
+            .Event<ModelDeleted>("registry.model-deleted")
+            .Event<VersionDescribed>("registry.version-described")
+            .Event<VersionTagsChanged>("registry.version-tags-changed")
+            .Event<VersionStageChanged>("registry.version-stage-changed")
+            .Event<VersionDeleted>("registry.version-deleted")
             .Event<TrainingRequested>("registry.training-requested")
             .Event<TrainingBegun>("registry.training-begun")
             .Event<TrainingSucceeded>("registry.training-succeeded")
             .Event<TrainingFailed>("registry.training-failed")
             .Event<TrainingCancelled>("registry.training-cancelled")
+            .Event<VersionShared>("registry.version-shared")
+            .Event<VersionUnshared>("registry.version-unshared")
+            .Event<SigningKeyAdded>("registry.signing-key-added")
+            .Event<SigningKeyRetired>("registry.signing-key-retired")
+            .Event<SignatureRequirementSet>("registry.signature-requirement-set")
             .State<RegisteredModel>(Name)
+            .State<SigningPolicy>(Name)
             .State<TrainingJob>(Name)
             .Document<ModelVersion>(Name)
-            .Document<TrainingProgress>(Name);
+            .Document<TrainingProgress>(Name)
+            .Document<SavedRunView>(Name);
         store.Projections.Add(new ModelVersions(), ProjectionLifecycle.Inline);
     }
 
@@ -54,9 +86,22 @@ public sealed class RegistryModule : IModule
         ListModels.Map(api);
         GetModel.Map(api);
         UploadVersion.Map(api);
+        AddRemoteVersion.Map(api);
+        AddCompositeVersion.Map(api);
         GetVersion.Map(api);
+        GetExample.Map(api);
+        ShareVersion.Map(api);
+        UnshareVersion.Map(api);
+        GetSharing.Map(api);
+        ListSharedModels.Map(api);
+        DeriveVersion.Map(api);
+        AddSigningKey.Map(api);
+        RetireSigningKey.Map(api);
+        GetSigningPolicy.Map(api);
+        SetSignatureRequirement.Map(api);
         DownloadArtifact.Map(api);
         DownloadTrainingLog.Map(api);
+        GetAlias.Map(api);
         SetAlias.Map(api);
         RemoveAlias.Map(api);
         SetTags.Map(api);
@@ -64,14 +109,47 @@ public sealed class RegistryModule : IModule
         ListTrainingJobs.Map(api);
         GetTrainingJob.Map(api);
         CancelTrainingJob.Map(api);
+        GetAliasHistory.Map(api);
+        ListExperiments.Map(api);
+        CreateExperiment.Map(api);
+        GetExperiment.Map(api);
+        ListRunViews.Map(api);
+        SaveRunView.Map(api);
+        DeleteRunView.Map(api);
+        SearchRuns.Map(api);
+        CompareRuns.Map(api);
+        GetRun.Map(api);
+        GetLineage.Map(api);
+        CompareSignatures.Map(api);
+        ListRunMetrics.Map(api);
+        GetMetricHistory.Map(api);
+        ListRunArtifacts.Map(api);
+        ReadRunArtifact.Map(api);
+        ListRunVersions.Map(api);
+        CreateWebhook.Map(api);
+        ListWebhooks.Map(api);
+        GetWebhook.Map(api);
+        UpdateWebhook.Map(api);
+        DeleteWebhook.Map(api);
+        TestWebhook.Map(api);
+        ListDeliveries.Map(api);
+        ReplayDeliveries.Map(api);
+        GetRetention.Map(api);
+        SetRetention.Map(api);
+        PurgeNow.Map(api);
+        SetHold.Map(api);
+        LiftHold.Map(api);
+        MlflowRoutes.Map(root);
     }
 
-    public INotification? Publish(IEvent committed) => committed.Data switch
+    public string Sql => string.Join('\n', TrackingSchema.Sql, Publications.Schema, WebhookSchema.Sql, RetentionSchema.Sql);
+
+    public IEnumerable<INotification> Publish(IEvent committed)
     {
-        ModelAliasMoved moved => new AliasMoved(committed.TenantId, ModelOf(committed), moved.Alias, moved.Version),
-        ModelAliasRemoved removed => new AliasMoved(committed.TenantId, ModelOf(committed), removed.Alias, null),
-        _ => null,
-    };
+        if (committed.Data is ModelAliasMoved moved) yield return new AliasMoved(committed.TenantId, ModelOf(committed), moved.Alias, moved.Version);
+        if (committed.Data is ModelAliasRemoved removed) yield return new AliasMoved(committed.TenantId, ModelOf(committed), removed.Alias, null);
+        if (QueueDeliveries.Concerns(committed)) yield return new RegistryEventCommitted(committed);
+    }
 
     private static string ModelOf(IEvent committed) => committed.StreamKey!["model:".Length..];
 }

@@ -3,7 +3,8 @@ using MediatR;
 namespace Platform.Tenancy.Contracts;
 
 /// <summary>Every tenant, whoever asks: for the platform's own start-up and upkeep only (serving tables, roll-ups), never for a caller.</summary>
-public sealed record ListAllTenants : IRequest<IReadOnlyList<TenantSummary>>;
+/// <param name="Only">Only this one, for upkeep that goes tenant by tenant; null is all.</param>
+public sealed record ListAllTenants(string? Only = null) : IRequest<IReadOnlyList<TenantSummary>>;
 
 /// <summary>A tenant's id (a slug), display name and whether it may call anything now.</summary>
 public sealed record TenantSummary(string Id, string Name, bool Suspended);

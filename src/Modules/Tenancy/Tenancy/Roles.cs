@@ -10,11 +10,11 @@ internal static class Roles
     public const string Developer = "developer";
     public const string Viewer = "viewer";
 
-    private static readonly string[] ViewerMay = ["tenancy:read", "registry:read", "features:read", "inference:read", "governance:read", "billing:read"];
+    private static readonly string[] ViewerMay = ["tenancy:read", "registry:read", "tracking:read", "features:read", "inference:read", "governance:read", "billing:read"];
 
-    private static readonly string[] DeveloperMay = [.. ViewerMay, "registry:write", "features:write", "inference:write", "inference:predict", "governance:request"];
+    private static readonly string[] DeveloperMay = [.. ViewerMay, "registry:write", "tracking:write", "features:write", "inference:write", "inference:predict", "governance:request"];
 
-    private static readonly string[] TenantAdminMay = [.. DeveloperMay, "tenancy:write", "governance:approve", "governance:write"];
+    private static readonly string[] TenantAdminMay = [.. DeveloperMay, "tenancy:write", "registry:manage", "governance:approve", "governance:write"];
 
     private static readonly string[] PlatformAdminMay = ["tenancy:read", "tenancy:write", "governance:read", "billing:read", "platform:tenants", "platform:plans", "platform:operate"];
 

@@ -66,12 +66,13 @@ public sealed class TenancyModule : IModule
         ListPeople.Map(api);
         RemovePerson.Map(api);
         SignIn.Map(root);
+        SignInWithProvider.Map(root);
     }
 
-    public INotification? Publish(IEvent committed) => committed.Data switch
+    public IEnumerable<INotification> Publish(IEvent committed) => committed.Data switch
     {
-        TenantSuspended => new TenantSuspensionChanged(Tenant.Slug(committed.StreamKey!), Suspended: true),
-        TenantResumed => new TenantSuspensionChanged(Tenant.Slug(committed.StreamKey!), Suspended: false),
-        _ => null,
+        TenantSuspended => [new TenantSuspensionChanged(Tenant.Slug(committed.StreamKey!), Suspended: true)],
+        TenantResumed => [new TenantSuspensionChanged(Tenant.Slug(committed.StreamKey!), Suspended: false)],
+        _ => [],
     };
 }

@@ -151,7 +151,7 @@ public sealed class InferRequestTests
         Gen.OneOf(Gen.Byte.Array[0, 200], mutations.Select(edits => PredictRequestTests.Mutate(valid, edits)), PredictRequestTests.Json.Select(text => Encoding.UTF8.GetBytes(text))).Sample(body =>
         {
             using var work = new PredictionWork(Sums);
-            var refusal = InferRequest.Read(body, work);
+            var refusal = InferRequest.Read(body, [], work);
             return refusal is not null ? refusal.Kind is RefusalKind.Invalid && refusal.Detail.Length > 0 : work.Tensors.Inputs.All(input => input.Count == input.Shape.Aggregate(1L, (count, size) => count * size));
         }, iter: 30_000);
     }
@@ -181,7 +181,7 @@ public sealed class InferRequestTests
     private static PredictionWork Read(ServingPlan plan, string body, out Refusal? refusal)
     {
         var work = new PredictionWork(plan);
-        refusal = InferRequest.Read(Encoding.UTF8.GetBytes(body), work);
+        refusal = InferRequest.Read(Encoding.UTF8.GetBytes(body), [], work);
         return work;
     }
 }

@@ -89,7 +89,7 @@ public sealed class ProtocolTests
         var tenant = await TestTenant.NewAsync().WithEndpointAsync(OnnxFiles.Identity(OnnxFiles.Float, -1), "echo");
         foreach (var type in new[] { null, "application/octet-stream", "text/plain" })
         {
-            var content = new ByteArrayContent(Encoding.UTF8.GetBytes("""{"inputs":[{"name":"x","shape":[2],"datatype":"FP32","data":[1.5,NaN]}],"parameters":{"binary_data_output":true}}"""));
+            var content = new ByteArrayContent(Encoding.UTF8.GetBytes("""{"inputs":[{"name":"x","shape":[2],"datatype":"FP32","data":[1.5,NaN]}],"parameters":{"content_type":"np"}}"""));
             if (type is not null) content.Headers.ContentType = new(type);
             var answer = await OfProtocolAsync(await tenant.Developer.PostAsync("v2/models/echo/infer", content), 200);
             answer.GetProperty("outputs")[0].GetProperty("data").GetRawText().ShouldBe("""[1.5,"NaN"]""");

@@ -8,7 +8,7 @@ using Platform.Kernel.Http;
 
 namespace Platform.Billing.Plans;
 
-/// <summary>The platform's plans with their current price and quota.</summary>
+/// <summary>The platform's plans with their current price, quota and limits.</summary>
 internal static class ListPlans
 {
     [Needs(Permissions.Read)]

@@ -7,5 +7,6 @@ namespace Platform.Billing.Subscriptions;
 internal static class Entitlements
 {
     public static Entitlement Of(Plan plan) => new(
-        Plan.NameOf(plan.Id), plan.PriceClass(plan.Current), plan.Current.MonthlyQuota, plan.Current.PricePerPrediction, plan.Current.Currency);
+        Plan.NameOf(plan.Id), plan.PriceClass(plan.Current), plan.Current.MonthlyQuota, plan.Current.PricePerPrediction, plan.Current.Currency,
+        plan.Current.Limits ?? RequestLimits.None);
 }

@@ -1,3 +1,5 @@
+using System.Text.Json.Serialization;
+using JasperFx;
 using JasperFx.Events;
 using Marten;
 using Platform.Features.Contracts;
@@ -19,8 +21,11 @@ internal sealed record SchemaColumn(string Name, DatasetColumnType Type);
 internal sealed record DatasetDeleted;
 
 /// <summary>A named dataset and the versions it has had; each upload of the name adds one.</summary>
-internal sealed record Dataset(string Id, int LastNumber, IReadOnlyList<DatasetVersion> Versions)
+internal sealed record Dataset(string Id, int LastNumber, IReadOnlyList<DatasetVersion> Versions) : IRevisioned
 {
+    /// <summary>The stream's revision, set by the store.</summary>
+    public int Version { get; set; }
+
     private const string Prefix = "dataset:";
 
     public static string Key(string name) => Prefix + name;
@@ -79,12 +84,16 @@ internal sealed record DatasetProfile(string Id, string Dataset, IReadOnlyList<C
 /// <param name="FirstFaults">The first of them.</param>
 internal sealed record DatasetView(
     string Name, int Version, string ContentSha256, long Bytes, long Rows, long Quarantined, string Encoding, char Delimiter,
-    DateTimeOffset UploadedAt, string UploadedBy, IReadOnlyList<ColumnProfile> Columns, IReadOnlyList<RowFault> FirstFaults, IReadOnlyList<DatasetVersionView> Versions)
+    DateTimeOffset UploadedAt, string UploadedBy, IReadOnlyList<ColumnProfile> Columns, IReadOnlyList<RowFault> FirstFaults, IReadOnlyList<DatasetVersionView> Versions) : IHasRevision
 {
+    [JsonIgnore]
+    public long Revision { get; init; }
+
     public static DatasetView Of(Dataset dataset, DatasetVersion newest, DatasetProfile profile) => new(
         dataset.Name(), newest.Number, newest.ContentSha256, newest.Bytes, newest.Rows, newest.Quarantined, newest.Encoding, newest.Delimiter,
         newest.UploadedAt, newest.UploadedBy, profile.Columns, profile.FirstFaults,
-        [.. dataset.Versions.Reverse().Select(v => new DatasetVersionView(v.Number, v.ContentSha256, v.Rows, v.Quarantined, v.UploadedAt, v.UploadedBy))]);
+        [.. dataset.Versions.Reverse().Select(v => new DatasetVersionView(v.Number, v.ContentSha256, v.Rows, v.Quarantined, v.UploadedAt, v.UploadedBy))])
+    { Revision = dataset.Version };
 }
 
 /// <summary>One version in a dataset's history, newest first.</summary>

@@ -27,7 +27,7 @@ internal static class DeleteDataset
         ? new DatasetDeleted()
         : Refusal.Conflict("dataset-in-use", $"Feature views are made of '{dataset.Name()}': {string.Join(", ", views)}.", "dataset", "Delete these feature views first.");
 
-    internal sealed class Handler(IDocumentSession session, DatasetFiles files) : IRequestHandler<Command, Result<Done>>
+    internal sealed class Handler(IDocumentSession session) : IRequestHandler<Command, Result<Done>>
     {
         public async Task<Result<Done>> Handle(Command command, CancellationToken ct)
         {
@@ -40,7 +40,6 @@ internal static class DeleteDataset
             stream.AppendOne(decided.Value);
             session.DeleteWhere<DatasetProfile>(p => p.Dataset == command.Dataset);
             await session.SaveChangesAsync(ct);
-            await files.DropAsync(dataset.Versions.SelectMany(v => v.Files()), ct);
             return Done.Value;
         }
     }

@@ -56,29 +56,23 @@ internal static class UploadDataset
             var read = await slots.RunAsync(() => DatasetReader.Read(original, canonical, quarantine, limits, ct), ct);
             if (read.Refusal is { } refusal) return refusal;
 
-            List<string> put = [];
-            try
-            {
-                await using var kept = await files.KeepAsync(ct);
-                return await SaveAsync(command.Name, read.Value, original, canonical, quarantine, put, ct);
-            }
-            catch
-            {
-                await files.DropAsync(put, CancellationToken.None);
-                throw;
-            }
+            return await SaveAsync(command.Name, read.Value, original, canonical, quarantine, ct);
         }
 
-        private async Task<DatasetView> SaveAsync(
-            string name, DatasetContent read, FileStream original, FileStream canonical, FileStream quarantine, List<string> put, CancellationToken ct)
+        private async Task<Result<DatasetView>> SaveAsync(
+            string name, DatasetContent read, FileStream original, FileStream canonical, FileStream quarantine, CancellationToken ct)
         {
-            await PutAsync(canonical);
-            var originalSha256 = await PutAsync(original);
-            var quarantineSha256 = read.Quarantined > 0 ? await PutAsync(quarantine) : null;
+            List<string> put = [];
+            foreach (var draft in read.Quarantined > 0 ? [canonical, original, quarantine] : (FileStream[])[canonical, original])
+            {
+                var stored = await files.PutAsync(draft, ct);
+                if (stored.Refusal is { } refusal) return refusal;
+                put.Add(stored.Value.Sha256);
+            }
 
             // The stream is locked while the next number is taken, so that two uploads at once become two versions and neither is lost.
             var stream = await session.Events.FetchForExclusiveWriting<Dataset>(Dataset.Key(name), ct);
-            var uploaded = Decide(stream.Aggregate, read, originalSha256, original.Length, quarantineSha256);
+            var uploaded = Decide(stream.Aggregate, read, put[1], original.Length, put.ElementAtOrDefault(2));
             var profile = new DatasetProfile(DatasetProfile.Key(name, uploaded.Number), name, read.Columns, read.FirstFaults);
             stream.AppendOne(uploaded);
             session.Store(profile);
@@ -86,13 +80,6 @@ internal static class UploadDataset
 
             var dataset = (await session.LoadAsync<Dataset>(Dataset.Key(name), ct))!;
             return DatasetView.Of(dataset, dataset.Versions.First(v => v.Number == uploaded.Number), profile);
-
-            async Task<string> PutAsync(Stream draft)
-            {
-                var stored = (await files.PutAsync(draft, ct)).Value.Sha256;
-                put.Add(stored);
-                return stored;
-            }
         }
     }
 }

@@ -1,3 +1,5 @@
+using System.Text.Json.Serialization;
+using JasperFx;
 using JasperFx.Events;
 using Platform.Features.Contracts;
 using Platform.Features.Datasets;
@@ -17,8 +19,11 @@ internal sealed record FeatureViewDeleted;
 /// <summary>Columns of a dataset that describe an entity: per key the values of its latest row. The online store answers them by key.</summary>
 internal sealed record FeatureView(
     string Id, string Entity, string Dataset, string KeyColumn, IReadOnlyList<string> Features, string? TimestampColumn,
-    DateTimeOffset CreatedAt, string CreatedBy, Materialised? Materialised, bool Deleted)
+    DateTimeOffset CreatedAt, string CreatedBy, Materialised? Materialised, bool Deleted) : IRevisioned
 {
+    /// <summary>The stream's revision, set by the store.</summary>
+    public int Version { get; set; }
+
     private const string Prefix = "feature-view:";
 
     public static string Key(string name) => Prefix + name;
@@ -84,11 +89,15 @@ internal sealed record MaterialisationFailure(string Code, string Detail, string
 /// <param name="Materialisation">The latest run, which may be under way.</param>
 internal sealed record FeatureViewView(
     string Name, string Entity, string Dataset, string KeyColumn, string? TimestampColumn, IReadOnlyList<DatasetColumn> Features,
-    DateTimeOffset CreatedAt, string CreatedBy, Materialised? Materialised, MaterialisationView? Materialisation)
+    DateTimeOffset CreatedAt, string CreatedBy, Materialised? Materialised, MaterialisationView? Materialisation) : IHasRevision
 {
+    [JsonIgnore]
+    public long Revision { get; init; }
+
     public static FeatureViewView Of(FeatureView view, DatasetProfile? profile, MaterialisationRun? run) => new(
         view.Name(), view.Entity, view.Dataset, view.KeyColumn, view.TimestampColumn, FeaturesOf(view, profile), view.CreatedAt, view.CreatedBy, view.Materialised,
-        run is null ? null : MaterialisationView.Of(run));
+        run is null ? null : MaterialisationView.Of(run))
+    { Revision = view.Version };
 
     public static IReadOnlyList<DatasetColumn> FeaturesOf(FeatureView view, DatasetProfile? profile) =>
         profile is null ? [] : [.. profile.Schema().IntersectBy(view.Features, c => c.Name)];

@@ -1,4 +1,7 @@
+using System.Text.Json.Serialization;
+using JasperFx;
 using JasperFx.Events;
+using Platform.Kernel;
 
 namespace Platform.Governance.Approvals;
 
@@ -20,8 +23,11 @@ internal enum ApprovalStatus
 /// <param name="ModelVersion">Not called Version, which the store takes for the stream's own and overwrites.</param>
 internal sealed record Approval(
     string Id, string Model, int ModelVersion, string Alias, string Author, string? Note, string RequestedBy, DateTimeOffset RequestedAt,
-    ApprovalStatus Status, string? DecidedBy, DateTimeOffset? DecidedAt, string? Reason)
+    ApprovalStatus Status, string? DecidedBy, DateTimeOffset? DecidedAt, string? Reason) : IRevisioned
 {
+    /// <summary>The stream's revision, set by the store.</summary>
+    public int Version { get; set; }
+
     public static string Key(Guid id) => $"approval:{id:N}";
 
     public Guid ApprovalId() => Guid.ParseExact(Id["approval:".Length..], "N");
@@ -37,8 +43,12 @@ internal sealed record Approval(
 /// <summary>An approval as the API and the pages show it. Subjects are <c>key:{id}</c> or <c>person:{id}</c>.</summary>
 internal sealed record ApprovalView(
     Guid Id, string Model, int Version, string Alias, string Author, string? Note, string RequestedBy, DateTimeOffset RequestedAt,
-    ApprovalStatus Status, string? DecidedBy, DateTimeOffset? DecidedAt, string? Reason)
+    ApprovalStatus Status, string? DecidedBy, DateTimeOffset? DecidedAt, string? Reason) : IHasRevision
 {
+    [JsonIgnore]
+    public long Revision { get; init; }
+
     public static ApprovalView Of(Approval a) => new(
-        a.ApprovalId(), a.Model, a.ModelVersion, a.Alias, a.Author, a.Note, a.RequestedBy, a.RequestedAt, a.Status, a.DecidedBy, a.DecidedAt, a.Reason);
+        a.ApprovalId(), a.Model, a.ModelVersion, a.Alias, a.Author, a.Note, a.RequestedBy, a.RequestedAt, a.Status, a.DecidedBy, a.DecidedAt, a.Reason)
+    { Revision = a.Version };
 }

@@ -23,7 +23,8 @@ internal static class RequestApproval
     {
         public Rules()
         {
-            RuleFor(c => c.Model).IsName();
+            // Models that were registered through MLflow have names of their own kind.
+            RuleFor(c => c.Model).NotEmpty().MaximumLength(256).Must(model => model is null || !model.Any(char.IsControl)).WithMessage("A model's name has no control characters.");
             RuleFor(c => c.Alias).IsName();
             RuleFor(c => c.Version).GreaterThan(0);
             RuleFor(c => c.Note).MaximumLength(2000);
@@ -43,7 +44,7 @@ internal static class RequestApproval
         {
             var version = (await mediator.Send(new ResolveVersions([new(command.Model, command.Version.ToString())]), ct))[0];
             if (!version.ModelExists) return Refusal.NotFound("model", command.Model);
-            if (version.Version is null) return Refusal.NotFound("model version", $"{command.Model}/{command.Version}");
+            if (version.Version is null && version.WhyNotServed is null) return Refusal.NotFound("model version", $"{command.Model}/{command.Version}");
 
             var open = await session.Query<Approval>().FirstOrDefaultAsync(
                 a => a.Model == command.Model && a.ModelVersion == command.Version && a.Alias == command.Alias && a.Status == ApprovalStatus.Open, ct);

@@ -23,6 +23,6 @@ internal static class GetPolicy
     internal sealed class Handler(IQuerySession session) : IRequestHandler<Query, Result<PolicyView>>
     {
         public async Task<Result<PolicyView>> Handle(Query query, CancellationToken ct) =>
-            new PolicyView((await session.LoadAsync<Policy>(Policy.Key, ct) ?? Policy.Default).ApprovalRequired);
+            PolicyView.Of(await session.LoadAsync<Policy>(Policy.Key, ct) ?? Policy.Default);
     }
 }

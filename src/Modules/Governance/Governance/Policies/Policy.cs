@@ -1,3 +1,7 @@
+using System.Text.Json.Serialization;
+using JasperFx;
+using Platform.Kernel;
+
 namespace Platform.Governance.Policies;
 
 /// <param name="Required">Whether an approval by someone other than the author opens the gate of <c>champion</c>.</param>
@@ -5,8 +9,11 @@ namespace Platform.Governance.Policies;
 internal sealed record ApprovalRuleSwitched(bool Required, string Reason);
 
 /// <summary>A tenant's own rules. Until a tenant says otherwise, an approval is required.</summary>
-internal sealed record Policy(string Id, bool ApprovalRequired)
+internal sealed record Policy(string Id, bool ApprovalRequired) : IRevisioned
 {
+    /// <summary>The stream's revision, set by the store.</summary>
+    public int Version { get; set; }
+
     public const string Key = "policy";
 
     public static readonly Policy Default = new(Key, ApprovalRequired: true);
@@ -17,4 +24,10 @@ internal sealed record Policy(string Id, bool ApprovalRequired)
 }
 
 /// <summary>The policy as the API and the pages show it.</summary>
-internal sealed record PolicyView(bool ApprovalRequired);
+internal sealed record PolicyView(bool ApprovalRequired) : IHasRevision
+{
+    [JsonIgnore]
+    public long Revision { get; init; }
+
+    public static PolicyView Of(Policy policy) => new(policy.ApprovalRequired) { Revision = policy.Version };
+}

@@ -1,6 +1,7 @@
 using FluentValidation;
 using MediatR;
 using Platform.Features.Contracts;
+using Platform.Inference.Predict.Runtimes;
 using Platform.Kernel;
 using Platform.Registry.Contracts;
 
@@ -10,16 +11,23 @@ namespace Platform.Inference.Endpoints;
 /// <param name="Alias">An alias of the model to follow, such as champion, or a version number to stay on.</param>
 /// <param name="FeatureView">A materialised feature view whose features are added to requests that name an entity.</param>
 /// <param name="JournalMode">durable: an answer leaves after its journal row is on disk. buffered: at once.</param>
-internal sealed record EndpointSettings(string Model, string Alias = "champion", string? FeatureView = null, JournalMode JournalMode = JournalMode.Durable)
+/// <param name="Mode">auto: requests that wait for a core are run together where the model gains from it. throughput: wherever that is safe. latency: never.</param>
+/// <param name="CacheSeconds">For how long the same question may be answered from memory, without a run; 0 is not at all. It is written down and billed all the same.</param>
+internal sealed record EndpointSettings(
+    string Model, string Alias = "champion", string? FeatureView = null, JournalMode JournalMode = JournalMode.Durable, ServingMode Mode = ServingMode.Auto,
+    int CacheSeconds = 0)
 {
     internal sealed class Rules : AbstractValidator<EndpointSettings>
     {
         public Rules()
         {
-            RuleFor(settings => settings.Model).IsName();
+            // Models that were registered through MLflow have names of their own kind.
+            RuleFor(settings => settings.Model).NotEmpty().MaximumLength(256).Must(model => model is null || !model.Any(char.IsControl)).WithMessage("A model's name has no control characters.");
             RuleFor(settings => settings.Alias).NotEmpty().MaximumLength(Names.MaxLength);
             RuleFor(settings => settings.FeatureView!).IsName().When(settings => settings.FeatureView is not null);
             RuleFor(settings => settings.JournalMode).IsInEnum();
+            RuleFor(settings => settings.Mode).IsInEnum();
+            RuleFor(settings => settings.CacheSeconds).InclusiveBetween(0, 86_400);
         }
     }
 }
@@ -31,6 +39,7 @@ internal sealed class SettingsCheck(IMediator mediator, PlanCompiler compiler, C
     {
         var resolved = (await mediator.Send(new ResolveVersions([new VersionRef(settings.Model, settings.Alias)]), ct))[0];
         if (!resolved.ModelExists) return Refusal.Invalid("no-such-model", $"There is no model '{settings.Model}' here.", "model", "Register and train or upload it first.");
+        if (resolved.WhyNotServed is { } why) return Refusal.Invalid("version-not-servable", $"The version of '{settings.Model}' under '{settings.Alias}' cannot be served: {why}", "alias", "Name a version that can be served, such as one logged with an ONNX file.");
         if (resolved.Version is not { } version)
             return Refusal.Invalid("no-such-version", $"The model '{settings.Model}' has no version under '{settings.Alias}'.", "alias", "Point the alias at a version first, or name a version number.");
         if (settings.FeatureView is not null && await FeatureFaultAsync(settings.FeatureView, version, ct) is { } fault) return fault;

@@ -69,7 +69,7 @@ internal sealed partial class PlanCompiler(
         var changes = endpoints.Where(endpoint => endpoint.Retired).ToDictionary(endpoint => new EndpointKey(tenant, endpoint.Name), _ => (Serving?)null);
         if (live.Length == 0) return changes;
 
-        var suspended = (await mediator.Send(new ListAllTenants(), ct)).Any(one => one.Id == tenant && one.Suspended);
+        var suspended = (await mediator.Send(new ListAllTenants(Only: tenant), ct)).Any(one => one.Suspended);
         var entitlement = await mediator.Send(new GetEntitlement(), ct);
         var resolved = await mediator.Send(new ResolveVersions([.. live.Select(endpoint => new VersionRef(endpoint.Model, endpoint.AliasOrVersion))]), ct);
         string[] viewNames = [.. live.Select(endpoint => endpoint.FeatureView).OfType<string>().Distinct()];
@@ -97,13 +97,15 @@ internal sealed partial class PlanCompiler(
         try
         {
             var model = Pin(key.Tenant, version, pins);
-            if (load && await LoadAsync(model, ct) is { } unloadable) return KeepServing(key, endpoint, unloadable);
+            // What serves already is not loaded again: it may have been taken out of memory on purpose, and its next request brings it back.
+            var serves = table.Current.TryGetValue(key, out var current) && current.Plan?.Model == model;
+            if (load && !serves && await LoadAsync(model, ct) is { } unloadable) return KeepServing(key, endpoint, unloadable);
             var planVersion = await PlanVersionAsync(session, endpoint, version, ct);
             var features = endpoint.FeatureView is null ? null
                 : new FeatureEnrichment(endpoint.FeatureView, view?.KeyColumn ?? "", (view?.Features.Select(feature => feature.Name) ?? []).ToHashSet(StringComparer.Ordinal));
             var terms = new EndpointTerms(key.Tenant, endpoint.Name, endpoint.AliasOrVersion, planVersion, endpoint.Journal is JournalMode.Durable, features,
-                entitlement.PriceClass, options.Limits.For(entitlement.Plan, entitlement.MonthlyQuota));
-            return Serving.By(new ServingPlan(terms, version, model, await counts.AdmissionAsync(key.Tenant), counts.Figures(key)));
+                entitlement.PriceClass, options.Limits.For(entitlement.Plan, entitlement.MonthlyQuota, entitlement.Limits), endpoint.Mode, endpoint.CacheSeconds);
+            return Serving.By(new ServingPlan(terms, version, model, counts.Admission(key.Tenant), counts.Figures(key)));
         }
         catch (Exception failure) when (failure is ModelLoadException or NotSupportedException)
         {
@@ -150,7 +152,7 @@ internal sealed partial class PlanCompiler(
         var key = new ModelKey(tenant, version.ArtifactSha256);
         lock (pinned) pinned.Add(key);
         pins.Add(key);
-        return models.For(key, version.ArtifactBytes);
+        return models.For(key, version.ArtifactBytes, version.Kind);
     }
 
     private static async Task<Refusal?> LoadAsync(ResidentModel model, CancellationToken ct)

@@ -4,6 +4,7 @@ using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Diagnostics.HealthChecks;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
+using Platform.Billing.Contracts;
 using Platform.Inference.Predict;
 using Platform.Inference.Predict.Journal;
 using Platform.Inference.Predict.Runtimes;
@@ -35,6 +36,7 @@ internal sealed partial class PlanKeeper(
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
+        models.Unloaded = table.GiveBack;
         metrics.Observe(() => journal.Queued, () => gate.Waiting, () => models.ResidentBytes);
         // Listening before looking: a change made meanwhile is compiled twice rather than never.
         using var subscription = signals.Subscribe(InferenceSignals.Prefix, signal => heard.Writer.TryWrite(signal));
@@ -43,7 +45,7 @@ internal sealed partial class PlanKeeper(
         var warming = WarmAsync(stoppingToken);
         await foreach (var signal in heard.Reader.ReadAllAsync(stoppingToken))
         {
-            await TryUntilDoneAsync(() => signal.Topic == "*" ? CompileAllAsync(stoppingToken)
+            await TryUntilDoneAsync(() => signal.Topic == "*" || signal.Tenant == EntitlementChanged.EveryTenant ? CompileAllAsync(stoppingToken)
                 : compiler.CompileAsync(signal.Tenant, signal.Topic == InferenceSignals.Endpoint ? signal.Id : null, load: true, stoppingToken), stoppingToken);
         }
         await warming;

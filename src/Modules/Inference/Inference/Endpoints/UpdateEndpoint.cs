@@ -32,8 +32,8 @@ internal static class UpdateEndpoint
     /// <summary>Null when nothing would change.</summary>
     internal static EndpointUpdated? Decide(Endpoint endpoint, EndpointSettings settings)
     {
-        var updated = new EndpointUpdated(settings.Model, settings.Alias, settings.FeatureView, settings.JournalMode);
-        return updated == new EndpointUpdated(endpoint.Model, endpoint.AliasOrVersion, endpoint.FeatureView, endpoint.Journal) ? null : updated;
+        var updated = new EndpointUpdated(settings.Model, settings.Alias, settings.FeatureView, settings.JournalMode, settings.Mode, settings.CacheSeconds);
+        return updated == new EndpointUpdated(endpoint.Model, endpoint.AliasOrVersion, endpoint.FeatureView, endpoint.Journal, endpoint.Mode, endpoint.CacheSeconds) ? null : updated;
     }
 
     internal sealed class Handler(IDocumentSession session, SettingsCheck check, PlanCompiler compiler, ServingTable table, CallerScope scope) : IRequestHandler<Command, Result<EndpointView>>

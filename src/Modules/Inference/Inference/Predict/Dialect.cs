@@ -3,7 +3,7 @@ using Platform.Kernel;
 
 namespace Platform.Inference.Predict;
 
-/// <summary>A way to ask for predictions over HTTP: how a body becomes tensors, and outputs an answer. Everything between is the same for all
+/// <summary>A way to ask for predictions: how a body becomes tensors, and outputs an answer. Everything between is the same for all
 /// (<see cref="Predictor"/>), so no dialect can forget a limit or the journal. Dialects have no state; what belongs to a request is in its work.</summary>
 internal abstract class Dialect
 {
@@ -22,6 +22,9 @@ internal abstract class Dialect
 
     /// <summary>Writes the answer's body.</summary>
     public abstract void Answer(PredictionWork work, Guid id);
+
+    /// <summary>Sends the answer over HTTP: as the JSON that <see cref="Answer"/> wrote, unless the dialect knows better.</summary>
+    public virtual Task SendAsync(HttpContext context, PredictionWork work) => ResponseBody.SendAsync(context, work.Answer.WrittenMemory);
 
     /// <summary>Writes a refusal in the dialect's own shape.</summary>
     public abstract Task RefuseAsync(HttpContext context, Refusal refusal);

@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using Platform.Kernel;
 
 namespace Platform.Inference.Predict;
 
@@ -7,13 +8,19 @@ namespace Platform.Inference.Predict;
 internal sealed class LiveFigures(TimeProvider time)
 {
     public static readonly TimeSpan Slice = TimeSpan.FromSeconds(5);
-    private const int Slices = 60, Classes = 96;
+    private const int Slices = 60, Classes = 96, RecentRefusals = 20;
 
     /// <summary>Latency classes grow by a quarter of an octave from 10 µs: read back, a percentile is at most 19 % off.</summary>
     private const double PerOctave = 4, SmallestMicroseconds = 10;
 
     private readonly Bucket[] buckets = [.. Enumerable.Range(0, Slices).Select(_ => new Bucket())];
     private readonly ConcurrentDictionary<string, long> refusals = new(StringComparer.Ordinal);
+    private readonly ConcurrentDictionary<int, ServingTotals> totals = new();
+    private readonly RecentRefusal?[] recent = new RecentRefusal?[RecentRefusals];
+    private long refused;
+
+    /// <summary>What was done with this version since the start, by whichever plan.</summary>
+    public ServingTotals Of(int version) => totals.GetOrAdd(version, _ => new ServingTotals(time));
 
     public void Answered(int units, TimeSpan took)
     {
@@ -24,10 +31,11 @@ internal sealed class LiveFigures(TimeProvider time)
         Interlocked.Increment(ref bucket.Latencies[Math.Clamp((int)(octaves * PerOctave), 0, Classes - 1)]);
     }
 
-    public void Refused(string code)
+    public void Refused(Refusal refusal)
     {
         Interlocked.Increment(ref Current().Refusals);
-        refusals.AddOrUpdate(code, 1, static (_, count) => count + 1);
+        refusals.AddOrUpdate(refusal.Code, 1, static (_, count) => count + 1);
+        Volatile.Write(ref recent[(int)((Interlocked.Increment(ref refused) - 1) % RecentRefusals)], new(time.GetUtcNow(), refusal.Code, refusal.Detail));
     }
 
     /// <summary>The slices of the last five minutes, oldest first, and the refusals since the start.</summary>
@@ -42,20 +50,21 @@ internal sealed class LiveFigures(TimeProvider time)
                 ? new(At(epoch), bucket.Answers, bucket.Units, bucket.Refusals, Percentile(bucket.Latencies, 0.5), Percentile(bucket.Latencies, 0.99))
                 : new(At(epoch), 0, 0, 0, null, null));
         }
-        var all = new long[Classes];
+        var all = new int[Classes];
         foreach (var bucket in buckets.Where(bucket => bucket.Epoch > now - Slices))
         {
-            for (var i = 0; i < Classes; i++) all[i] += bucket.Latencies[i];
+            for (var i = 0; i < bucket.Latencies.Length; i++) all[i] += bucket.Latencies[i];
         }
-        return new LiveView(slices, Percentile(all, 0.5), Percentile(all, 0.99), refusals.ToDictionary());
+        return new LiveView(slices, Percentile(all, 0.5), Percentile(all, 0.99), refusals.ToDictionary(),
+            [.. recent.OfType<RecentRefusal>().OrderByDescending(refusal => refusal.At)], [.. totals.OrderByDescending(version => version.Key).Select(version => VersionFigures.Of(version.Key, version.Value))]);
     }
 
-    private static double? Percentile(long[] latencies, double share)
+    private static double? Percentile(int[] latencies, double share)
     {
-        var total = latencies.Sum();
+        var total = latencies.Sum(count => (long)count);
         if (total == 0) return null;
         long seen = 0;
-        for (var i = 0; i < Classes; i++)
+        for (var i = 0; i < latencies.Length; i++)
         {
             seen += latencies[i];
             // The middle of the class, in milliseconds.
@@ -78,7 +87,9 @@ internal sealed class LiveFigures(TimeProvider time)
             if (bucket.Epoch != epoch)
             {
                 (bucket.Answers, bucket.Units, bucket.Refusals) = (0, 0, 0);
-                Array.Clear(bucket.Latencies);
+                // Only slices in which something happened take the memory, and keep it.
+                if (bucket.Latencies.Length == 0) bucket.Latencies = new int[Classes];
+                else Array.Clear(bucket.Latencies);
                 Volatile.Write(ref bucket.Epoch, epoch);
             }
         }
@@ -92,11 +103,34 @@ internal sealed class LiveFigures(TimeProvider time)
         public long Units;
         public long Refusals;
 
-        public long[] Latencies { get; } = new long[Classes];
+        public int[] Latencies { get; set; } = [];
     }
 }
 
 /// <summary>Five seconds of an endpoint. Latencies in milliseconds; null when nothing was answered.</summary>
 internal sealed record LiveSlice(DateTimeOffset At, long Answers, long Predictions, long Refusals, double? P50, double? P99);
 
-internal sealed record LiveView(IReadOnlyList<LiveSlice> Slices, double? P50, double? P99, IReadOnlyDictionary<string, long> Refusals);
+/// <param name="Refusals">By code, since the start.</param>
+/// <param name="RecentRefusals">The last twenty, newest first.</param>
+/// <param name="Versions">Every model version that answered since the start, newest first.</param>
+internal sealed record LiveView(
+    IReadOnlyList<LiveSlice> Slices, double? P50, double? P99, IReadOnlyDictionary<string, long> Refusals, IReadOnlyList<RecentRefusal> RecentRefusals, IReadOnlyList<VersionFigures> Versions)
+{
+    /// <summary>Predictions a second, over the last minute.</summary>
+    public double PerSecond => Slices.TakeLast(12).Sum(slice => slice.Predictions) / 60d;
+}
+
+internal sealed record RecentRefusal(DateTimeOffset At, string Code, string Detail);
+
+/// <summary>How an endpoint did with one version of its model.</summary>
+/// <param name="Predictions">In the last five minutes, as are the latencies (milliseconds).</param>
+/// <param name="PerSecond">In the last minute.</param>
+/// <param name="Answered">Calls since the start of this server, as are the refused.</param>
+internal sealed record VersionFigures(int Version, long Predictions, double PerSecond, double? P50, double? P99, long Answered, long Refused, DateTimeOffset? LastAnswer)
+{
+    public static VersionFigures Of(int version, ServingTotals totals)
+    {
+        var live = totals.Recent.Read();
+        return new(version, live.Slices.Sum(slice => slice.Predictions), live.PerSecond, live.P50, live.P99, totals.Answers, totals.Refusals, totals.LastAnswer);
+    }
+}

@@ -1,6 +1,8 @@
+using System.Buffers;
 using System.Text.Json;
 using Microsoft.AspNetCore.Http;
 using Platform.Features.Contracts;
+using Platform.Inference.Predict.Journal;
 using Platform.Inference.Predict.Runtimes;
 using Platform.Kernel;
 
@@ -13,11 +15,10 @@ internal sealed class NamedColumns(IOnlineFeatures online) : Dialect
 
     public override Refusal? Read(IHeaderDictionary? headers, ReadOnlySpan<byte> body, PredictionWork work)
     {
-        if (PredictRequest.Read(body, work, out var inputs) is { } refusal) return refusal;
+        if (PredictRequest.Read(body, work, out var sent) is { } refusal) return refusal;
         if (work.Plan.PredictionOutput.Length == 0)
             return Refusal.Invalid("no-prediction-output", $"The model '{work.Plan.Version.Model}' has several outputs and none of them is named as the prediction.", null, $"Send tensors to /v2/models/{work.Plan.Terms.Endpoint}/infer.");
-        var sent = body[inputs];
-        work.Entry!.Field(!sent.IsEmpty ? sent : work.IsList ? "[]"u8 : "{}"u8);
+        WriteInputs(work.Entry!, !sent.Inputs.IsEmpty ? sent.Inputs : work.IsList ? "[]"u8 : "{}"u8, sent.Context);
         (work.Units, work.Wanted) = (work.Rows, work.Plan.PredictionOutput);
         return null;
     }
@@ -39,7 +40,7 @@ internal sealed class NamedColumns(IOnlineFeatures online) : Dialect
         {
             if (output.Layout.Datatype.IsFloat() && !double.IsFinite(TensorJson.Number(output, i)))
             {
-                return Refusal.Invalid("no-finite-prediction", $"The model gives no number for row {i / each}.", work.IsList ? $"inputs[{i / each}]" : "inputs",
+                return Refusal.Invalid("no-finite-prediction", $"The model gives no number for row {work.Numbered(i / each)}.", work.IsList ? $"inputs[{work.Numbered(i / each)}]" : "inputs",
                     "Check that the values are within what the model was trained on.");
             }
         }
@@ -72,12 +73,14 @@ internal sealed class NamedColumns(IOnlineFeatures online) : Dialect
         var each = output.Count / work.Rows;
         json.Reset(work.Answer);
         json.WriteStartObject();
+        if (work.FirstRow is { } first) json.WriteNumber("firstRow"u8, first);
         json.WriteString("id"u8, id);
         json.WriteString("endpoint"u8, plan.Terms.Endpoint);
         json.WriteString("model"u8, plan.Version.Model);
         json.WriteNumber("modelVersion"u8, plan.Version.Version);
         json.WriteNumber("planVersion"u8, plan.Terms.PlanVersion);
-        if (work.IsList)
+        // Whoever reads a stream reads lists, however few rows there were.
+        if (work.IsList || work.FirstRow is not null)
         {
             json.WriteStartArray("predictions"u8);
             for (var row = 0; row < work.Rows; row++)
@@ -98,6 +101,24 @@ internal sealed class NamedColumns(IOnlineFeatures online) : Dialect
     }
 
     public override Task RefuseAsync(HttpContext context, Refusal refusal) => Problems.WriteAsync(context, refusal);
+
+    /// <summary>The rows as they were sent; and where there is a context, both as members of an object. A column's value is never an object,
+    /// so who reads the journal can tell that from a row (<see cref="Predictions.JournalReader"/>).</summary>
+    private static void WriteInputs(JournalEntry entry, ReadOnlySpan<byte> rows, ReadOnlySpan<byte> context)
+    {
+        if (context.IsEmpty)
+        {
+            entry.Field(rows);
+            return;
+        }
+        var mark = entry.Open();
+        entry.Write("{\"rows\":"u8);
+        entry.Write(rows);
+        entry.Write(",\"context\":"u8);
+        entry.Write(context);
+        entry.Write("}"u8);
+        entry.Close(mark);
+    }
 
     private async ValueTask<Refusal?> LookUpAsync(PredictionWork work, CancellationToken ct)
     {
@@ -134,7 +155,7 @@ internal sealed class NamedColumns(IOnlineFeatures online) : Dialect
                 if (work.IsSet(row, c) || !found.TryGetValue(column.Name, out var value) || value is null) continue;
                 if (!Cells.TryFeature(work.Tensors.Inputs[column.Input], row, column.Kind, value))
                 {
-                    return Refusal.Invalid("feature-wrong-type", $"The feature view '{features.View}' has a {value.GetType().Name} for '{column.Name}', which the model takes as a {column.Kind}.",
+                    return Refusal.Invalid("feature-wrong-type", $"The feature view '{features.View}' has {Kind(value)} for '{column.Name}', which the model takes as a {column.Kind.ToString().ToLowerInvariant()}.",
                         PredictRequest.Field(work, row, column.Name), "Send the column in 'inputs', or mend the feature view.");
                 }
                 work.MarkSet(row, c);
@@ -148,6 +169,14 @@ internal sealed class NamedColumns(IOnlineFeatures online) : Dialect
         entry.Close(mark);
         return null;
     }
+
+    private static string Kind(object value) => value switch
+    {
+        double => "a number",
+        bool => "true or false",
+        DateOnly => "a date",
+        _ => "a text",
+    };
 
     private static void WriteFeature(Utf8JsonWriter json, string name, object value)
     {

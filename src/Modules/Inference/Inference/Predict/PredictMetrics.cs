@@ -10,6 +10,7 @@ internal sealed class PredictMetrics : IDisposable
     private readonly Histogram<double> stage;
     private readonly Counter<long> predictions;
     private readonly Counter<long> refusals;
+    private readonly Counter<long> remembered;
 
     public PredictMetrics()
     {
@@ -17,8 +18,12 @@ internal sealed class PredictMetrics : IDisposable
         duration = meter.CreateHistogram("platform.predict.duration", "s", "From the request's first byte to the answer's being ready, the journal's commit included.", advice: seconds);
         stage = meter.CreateHistogram("platform.predict.stage.duration", "s", "The stages of answered requests: parse, features, queue, run, journal.", advice: seconds);
         predictions = meter.CreateCounter<long>("platform.predict.predictions", "{prediction}", "Predictions answered (rows, not calls).");
+        remembered = meter.CreateCounter<long>("platform.predict.remembered", "{prediction}", "Predictions answered from the response cache.");
         refusals = meter.CreateCounter<long>("platform.predict.refusals", "{request}", "Requests refused, by reason.");
     }
+
+    /// <summary>Predictions whose outputs came from the response cache.</summary>
+    public void Remembered(int units) => remembered.Add(units);
 
     public void Observe(Func<int> queued, Func<int> waiting, Func<long> residentBytes)
     {

@@ -11,33 +11,34 @@ namespace Platform.Inference.Predict;
 /// the outcome is filled tensors or a refusal that names the place and the mend.</summary>
 internal static class PredictRequest
 {
-    public const int MaxRows = 1000;
+    public const int MaxRows = 1000, MaxDepth = 16;
 
     private const int LongestText = 4096;
-    private static readonly string[] Members = ["inputs", "entities", "options"];
-    private static readonly string[] Options = ["interval"];
 
-    /// <summary>Fills the work's rows and keys. <paramref name="inputs"/> is the part of the body that the journal keeps; empty when there were only entities.</summary>
-    public static Refusal? Read(ReadOnlySpan<byte> body, PredictionWork work, out Range inputs)
+    private const int LargestContext = 4096;
+
+    /// <summary>An hour, in milliseconds.</summary>
+    private const double LongestTimeout = 3_600_000;
+
+    private static readonly string[] Members = ["inputs", "entities", "options", "context"];
+    private static readonly string[] Options = ["interval", "timeoutMs"];
+
+    /// <summary>Fills the work's rows and keys. <paramref name="sent"/> is what the journal keeps of the body.</summary>
+    public static Refusal? Read(ReadOnlySpan<byte> body, PredictionWork work, out SentParts sent)
     {
-        inputs = default;
-        if (body.StartsWith("\uFEFF"u8))
-        {
-            var refusal = Read(body[3..], work, out inputs);
-            inputs = (inputs.Start.Value + 3)..(inputs.End.Value + 3);
-            return refusal;
-        }
-        if (!Utf8.IsValid(body)) return Refusal.Invalid("not-utf8", "The body is not valid UTF-8.", null, "Encode the JSON as UTF-8.");
+        sent = default;
+        body = WithoutMark(body);
+        if (NotUtf8(body) is { } unreadable) return unreadable;
         if (work.Plan.Columns is null)
         {
             return Refusal.Invalid("not-tabular", $"The model of endpoint '{work.Plan.Terms.Endpoint}' takes tensors, not named columns.", null,
                 $"Send tensors to /v2/models/{work.Plan.Terms.Endpoint}/infer.");
         }
-        var reader = new Utf8JsonReader(body, new JsonReaderOptions { MaxDepth = 16 });
+        var reader = new Utf8JsonReader(body, new JsonReaderOptions { MaxDepth = MaxDepth });
         var place = new Place();
         try
         {
-            var refusal = ReadBody(ref reader, work, ref place, out inputs);
+            var refusal = ReadBody(ref reader, body, work, ref place, out sent);
             // Anything but blanks after the object throws here.
             if (refusal is null) reader.Read();
             return refusal;
@@ -49,9 +50,13 @@ internal static class PredictRequest
         catch (InvalidOperationException)
         {
             // The one thing the reader finds only when a text is asked for.
-            return Refusal.Invalid("bad-text", $"A text at byte {reader.TokenStartIndex + 1} has an escape that is half of a character.", place.Field(work), "Send whole characters (surrogates in pairs).");
+            return Refusal.Invalid("bad-text", $"A text at byte {reader.TokenStartIndex + 1} has an escape that is half of a character.", place.Field(work) ?? "body", "Send whole characters (surrogates in pairs).");
         }
     }
+
+    public static ReadOnlySpan<byte> WithoutMark(ReadOnlySpan<byte> body) => body.StartsWith("\uFEFF"u8) ? body[3..] : body;
+
+    public static Refusal? NotUtf8(ReadOnlySpan<byte> body) => Utf8.IsValid(body) ? null : Refusal.Invalid("not-utf8", "The body is not valid UTF-8.", "body", "Encode the JSON as UTF-8.");
 
     /// <summary>After the features are in: refuses rows that lack a column the model cannot do without, and sets the others to "missing".</summary>
     public static Refusal? Complete(PredictionWork work)
@@ -79,12 +84,12 @@ internal static class PredictRequest
         return null;
     }
 
-    private static Refusal? ReadBody(ref Utf8JsonReader reader, PredictionWork work, ref Place place, out Range inputs)
+    private static Refusal? ReadBody(scoped ref Utf8JsonReader reader, ReadOnlySpan<byte> body, PredictionWork work, scoped ref Place place, out SentParts sent)
     {
-        inputs = default;
+        sent = default;
         if (!reader.Read() || reader.TokenType is not JsonTokenType.StartObject)
-            return Refusal.Invalid("wrong-type", $"The body is {Name(reader.TokenType)}, not a JSON object.", null, "Send {\"inputs\": {\"column\": value}}.");
-        var (hasInputs, hasEntities, entitiesAreList) = (false, false, false);
+            return Refusal.Invalid("wrong-type", $"The body is {Name(reader.TokenType)}, not a JSON object.", "body", "Send {\"inputs\": {\"column\": value}}.");
+        var (hasInputs, hasEntities, entitiesAreList, hasContext) = (false, false, false, false);
         while (reader.Read() && reader.TokenType is JsonTokenType.PropertyName)
         {
             Refusal? refusal;
@@ -95,7 +100,7 @@ internal static class PredictRequest
                 reader.Read();
                 var start = (int)reader.TokenStartIndex;
                 refusal = ReadInputs(ref reader, work, ref place);
-                inputs = start..(int)reader.BytesConsumed;
+                sent.Inputs = body[start..(int)reader.BytesConsumed];
             }
             else if (reader.ValueTextEquals("entities"u8))
             {
@@ -106,6 +111,12 @@ internal static class PredictRequest
             else if (reader.ValueTextEquals("options"u8))
             {
                 refusal = ReadOptions(ref reader, work);
+            }
+            else if (reader.ValueTextEquals("context"u8))
+            {
+                if (hasContext) return Twice("context");
+                hasContext = true;
+                refusal = ReadContext(ref reader, body, out sent.Context);
             }
             else
             {
@@ -127,8 +138,8 @@ internal static class PredictRequest
         while (reader.Read() && reader.TokenType is not JsonTokenType.EndArray)
         {
             if (reader.TokenType is not JsonTokenType.StartObject)
-                return Refusal.Invalid("wrong-type", $"Row {work.Rows} of 'inputs' is {Name(reader.TokenType)}, not an object.", $"inputs[{work.Rows}]", "Send each row as {\"column\": value}.");
-            if (work.Rows == MaxRows) return TooMany("inputs");
+                return Refusal.Invalid("wrong-type", $"Row {work.Numbered(work.Rows)} of 'inputs' is {Name(reader.TokenType)}, not an object.", $"inputs[{work.Numbered(work.Rows)}]", "Send each row as {\"column\": value}.");
+            if (work.Rows == MaxRows) return TooMany("inputs", MaxRows);
             if (ReadRow(ref reader, work, ref place) is { } refusal) return refusal;
         }
         return work.Rows > 0 ? null : Refusal.Invalid("no-rows", "'inputs' is an empty list.", "inputs", "Send at least one row.");
@@ -253,8 +264,8 @@ internal static class PredictRequest
         if (!isList) return ReadKey(ref reader, work, "entities");
         while (reader.Read() && reader.TokenType is not JsonTokenType.EndArray)
         {
-            if (work.Keys.Count == MaxRows) return TooMany("entities");
-            if (ReadKey(ref reader, work, $"entities[{work.Keys.Count}]") is { } refusal) return refusal;
+            if (work.Keys.Count == MaxRows) return TooMany("entities", MaxRows);
+            if (ReadKey(ref reader, work, $"entities[{work.Numbered(work.Keys.Count)}]") is { } refusal) return refusal;
         }
         return work.Keys.Count > 0 ? null : Refusal.Invalid("no-rows", "'entities' is an empty list.", "entities", "Send at least one key, or leave 'entities' out.");
     }
@@ -278,6 +289,14 @@ internal static class PredictRequest
             return Refusal.Invalid("wrong-type", $"'options' is {Name(reader.TokenType)}, not an object.", "options", "Send {\"interval\": false}, or leave it out.");
         while (reader.Read() && reader.TokenType is JsonTokenType.PropertyName)
         {
+            if (reader.ValueTextEquals("timeoutMs"u8))
+            {
+                reader.Read();
+                if (reader.TokenType is not JsonTokenType.Number || !reader.TryGetDouble(out var milliseconds) || milliseconds is not (> 0 and <= LongestTimeout))
+                    return Refusal.Invalid("bad-timeout", "The option 'timeoutMs' is not a number of milliseconds.", "options.timeoutMs", $"Send a number above 0 and up to {LongestTimeout}, or leave it out.");
+                work.Timeout = TimeSpan.FromMilliseconds(milliseconds);
+                continue;
+            }
             if (!reader.ValueTextEquals("interval"u8))
             {
                 var name = reader.GetString()!;
@@ -300,10 +319,36 @@ internal static class PredictRequest
             foreach (var _ in work.Keys) work.AddRow();
             return null;
         }
-        return work.IsList == entitiesAreList && work.Keys.Count == work.Rows ? null
-            : Refusal.Invalid("entities-do-not-match", $"There are {work.Rows} rows in 'inputs' and {work.Keys.Count} keys in 'entities'.", "entities",
-                "Send one key for one row, or a list with as many keys as rows, in the same order.");
+        return work.IsList == entitiesAreList && work.Keys.Count == work.Rows ? null : Unmatched(work.Rows, work.Keys.Count);
     }
+
+    /// <summary>What the caller wants to find the prediction by. It is kept and nothing is computed from it, so it may hold nothing but a few short texts.</summary>
+    private static Refusal? ReadContext(scoped ref Utf8JsonReader reader, ReadOnlySpan<byte> body, out ReadOnlySpan<byte> context)
+    {
+        context = default;
+        reader.Read();
+        if (reader.TokenType is JsonTokenType.Null) return null;
+        if (reader.TokenType is not JsonTokenType.StartObject)
+            return Refusal.Invalid("wrong-type", $"'context' is {Name(reader.TokenType)}, not an object of texts.", "context", "Send {\"orderId\": \"4711\"}, or leave it out.");
+        var start = (int)reader.TokenStartIndex;
+        while (reader.Read() && reader.TokenType is JsonTokenType.PropertyName)
+        {
+            var name = reader.GetString()!;
+            reader.Read();
+            if (reader.TokenType is not JsonTokenType.String)
+                return Refusal.Invalid("wrong-type", $"'{Short(name)}' in 'context' is {Name(reader.TokenType)}, not a text.", $"context.{Short(name)}", "Send texts only; put numbers in quotes.");
+            // Whether its escapes are whole characters is known only when it is read.
+            if (reader.ValueIsEscaped) reader.GetString();
+            if (reader.BytesConsumed - start > LargestContext) break;
+        }
+        if (reader.BytesConsumed - start > LargestContext)
+            return Refusal.Invalid("context-too-large", $"'context' is larger than {LargestContext:N0} bytes.", "context", "Send what the prediction is to be found by, such as an order's number; keep the rest where you are.");
+        context = body[start..(int)reader.BytesConsumed];
+        return null;
+    }
+
+    public static Refusal Unmatched(int rows, int keys) => Refusal.Invalid("entities-do-not-match", $"There are {rows} rows in 'inputs' and {keys} keys in 'entities'.", "entities",
+        "Send one key for one row, or a list with as many keys as rows, in the same order.");
 
     private static FieldError Lack(PredictionWork work, int row, PlanColumn column)
     {
@@ -322,11 +367,11 @@ internal static class PredictRequest
 
     private static Refusal Twice(string member) => Refusal.Invalid("duplicate-member", $"'{member}' is there twice.", member, "Send it once.");
 
-    private static Refusal TooMany(string member) =>
-        Refusal.Invalid("too-many-rows", $"'{member}' has more than {MaxRows} rows.", member, $"Send at most {MaxRows} rows a call.");
+    public static Refusal TooMany(string member, int most) => Refusal.Invalid("too-many-rows", $"'{member}' has more than {most} rows.", member,
+        $"Send at most {most} rows a call{(most < PredictStream.MaxRows ? $", or up to {PredictStream.MaxRows} with 'Accept: text/event-stream'" : "")}.");
 
     /// <summary>The place as the caller would write it: <c>grade</c> for a single row, <c>inputs[3].grade</c> in a list.</summary>
-    public static string Field(PredictionWork work, int row, string column) => work.IsList ? $"inputs[{row}].{column}" : column;
+    public static string Field(PredictionWork work, int row, string column) => work.IsList ? $"inputs[{work.Numbered(row)}].{column}" : column;
 
     private static string Short(string text) => text.Length <= 80 ? text : text[..80] + "…";
 
@@ -350,6 +395,16 @@ internal static class PredictRequest
     private sealed record Fault(string Code, string Detail, string Mend);
 }
 
+/// <summary>What the journal keeps of a body as it was sent.</summary>
+internal ref struct SentParts
+{
+    /// <summary>The rows; empty when there were only entities.</summary>
+    public ReadOnlySpan<byte> Inputs;
+
+    /// <summary>What the caller wants to find the prediction by; empty when there is none.</summary>
+    public ReadOnlySpan<byte> Context;
+}
+
 /// <summary>What is said of a body that is not JSON.</summary>
 internal static class JsonRefusal
 {
@@ -360,11 +415,11 @@ internal static class JsonRefusal
         foreach (var word in new[] { "NaN", "Infinity", "-Infinity", "-NaN" })
         {
             if (rest.StartsWith(Encoding.ASCII.GetBytes(word)))
-                return Refusal.Invalid("not-finite", $"{word} is not a number, and JSON has no such value.", field, "Send a number, or null for a missing value.");
+                return Refusal.Invalid("not-finite", $"{word} is not a number, and JSON has no such value.", field ?? "body", "Send a number, or null for a missing value.");
         }
         return body.IsEmpty
-            ? Refusal.Invalid("malformed-json", "The body is empty.", null, "Send a JSON object.")
-            : Refusal.Invalid("malformed-json", $"The body is not valid JSON at line {failure.LineNumber + 1}, byte {failure.BytePositionInLine + 1}.", field,
+            ? Refusal.Invalid("malformed-json", "The body is empty.", "body", "Send a JSON object.")
+            : Refusal.Invalid("malformed-json", $"The body is not valid JSON at line {failure.LineNumber + 1}, byte {failure.BytePositionInLine + 1}.", field ?? "body",
                 "Look for a missing comma, quote or bracket there.");
     }
 

@@ -24,6 +24,9 @@ internal sealed class PredictionWork(ServingPlan plan) : IDisposable
     /// <summary>Whether the caller sent a list of rows, and so gets a list.</summary>
     public bool IsList { get; set; }
 
+    /// <summary>Where its rows begin among all that the caller sent, when they are a part of a stream; null when they are all.</summary>
+    public int? FirstRow { get; set; }
+
     /// <summary>Cells set so far, of <see cref="Rows"/> × columns.</summary>
     public int CellsSet { get; private set; }
 
@@ -35,8 +38,20 @@ internal sealed class PredictionWork(ServingPlan plan) : IDisposable
     /// <summary>The id the caller gave its request, to be echoed.</summary>
     public string? RequestId { get; set; }
 
+    /// <summary>How long the caller will wait for the answer, from when the request began; null is as long as it takes.</summary>
+    public TimeSpan? Timeout { get; set; }
+
     /// <summary>The outputs to compute, by index.</summary>
     public int[] Wanted { get; set; } = [];
+
+    /// <summary>Which of the wanted outputs are answered as bytes behind the JSON, one flag each; empty when none is.</summary>
+    public bool[] Binary { get; set; } = [];
+
+    /// <summary>The outputs that the request names, as it is read, and whether each is asked for as bytes.</summary>
+    public List<(int Index, bool? Binary)> Asked { get; } = [];
+
+    /// <summary>The prediction's id, once it is answered; for dialects that write their answer while they send it.</summary>
+    public Guid Id { get; set; }
 
     /// <summary>What the call is billed as: its rows.</summary>
     public int Units { get; set; }
@@ -53,6 +68,9 @@ internal sealed class PredictionWork(ServingPlan plan) : IDisposable
 
     /// <summary>Where the answer is written before it is sent.</summary>
     public ArrayBufferWriter<byte> Answer => answer;
+
+    /// <summary>The row as the caller counts it.</summary>
+    public int Numbered(int row) => (FirstRow ?? 0) + row;
 
     /// <summary>Makes room for one more row, nothing of which is set.</summary>
     public int AddRow()
@@ -73,12 +91,23 @@ internal sealed class PredictionWork(ServingPlan plan) : IDisposable
         CellsSet++;
     }
 
+    /// <summary>The model ran for this request alone.</summary>
+    public void Ran()
+    {
+        Stages.Ran();
+        Plan.Totals.AddRun();
+    }
+
+    /// <summary>Memory it holds while nobody uses it.</summary>
+    public int HeldBytes => Tensors.HeldBytes + answer.Capacity + seen.Length;
+
     public void Clear()
     {
         Tensors.Clear();
         (Rows, CellsSet, IsList, WantsInterval, Features) = (0, 0, false, true, []);
-        (RequestId, Wanted, Units) = (null, [], 0);
+        (RequestId, Wanted, Binary, Units, Timeout, FirstRow) = (null, [], [], 0, null, null);
         Keys.Clear();
+        Asked.Clear();
         if (seen.Length > LargestKept) seen = [];
         if (answer.Capacity > LargestKept) answer = new ArrayBufferWriter<byte>(1024);
         else answer.ResetWrittenCount();
@@ -106,7 +135,18 @@ internal sealed class Stages
 
     public void Ran() => ran = Now();
 
+    /// <summary>No run was needed: the stages queue and run take exactly nothing, which a run never does.</summary>
+    public void Remembered() => seated = ran = enriched;
+
+    public bool WasRemembered => ran == enriched;
+
     public void Recorded() => recorded = Now();
+
+    /// <summary>How long ago the request began.</summary>
+    public TimeSpan SoFar => Between(began, Now());
+
+    /// <summary>How long ago it got a core.</summary>
+    public TimeSpan SinceSeated => Between(seated, Now());
 
     public TimeSpan Parse => Between(began, parsed);
 

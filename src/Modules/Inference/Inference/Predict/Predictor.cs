@@ -1,34 +1,34 @@
 using System.Buffers;
+using System.Runtime.CompilerServices;
 using Microsoft.AspNetCore.Http;
-using Microsoft.Extensions.Logging;
+using Platform.Inference.Predict.Admission;
 using Platform.Inference.Predict.Journal;
-using Platform.Inference.Predict.Runtimes;
 using Platform.Kernel;
 
 namespace Platform.Inference.Predict;
 
 /// <summary>The prediction path: admit, read, enrich, run, judge, journal, answer. See the README beside this file for its law.</summary>
-internal sealed partial class Predictor(
-    ServingTable table, RunGate gate, JournalWriter journal, InferenceOptions options, PredictMetrics metrics, TimeProvider time, ILogger<Predictor> log)
+internal sealed class Predictor(ServingTable table, RunStep run, JournalWriter journal, InferenceOptions options, PredictMetrics metrics, TimeProvider time)
 {
-    private static readonly Refusal CoresBusy = new(RefusalKind.Unavailable, "queue-full",
-        "Too many of the tenant's predictions are waiting for a core.", null, "Send fewer at once, or try again in a second.")
-    { RetryAfter = TimeSpan.FromSeconds(1) };
+    /// <summary>The code of the refusal of what was not answered in the caller's time.</summary>
+    public const string DeadlineExceeded = "deadline-exceeded";
 
     public ServingTable Table => table;
 
     /// <summary>Answers a call to the caller's endpoint of this name, in this dialect.</summary>
-    public async Task AnswerAsync(HttpContext context, string endpoint, Dialect dialect)
+    public Task AnswerAsync(HttpContext context, string endpoint, Dialect dialect)
     {
         var caller = context.Features.Get<Caller>()!;
+        var found = Find(caller, endpoint, dialect);
+        return found.Refusal is { } unfound ? dialect.RefuseAsync(context, unfound) : AnswerAsync(context, caller, found.Value, dialect);
+    }
+
+    /// <summary>The plan of the caller's endpoint of this name; a refusal is counted.</summary>
+    public Result<ServingPlan> Find(Caller caller, string endpoint, Dialect dialect)
+    {
         var found = table.Find(caller.Tenant, endpoint);
-        if (found.Refusal is { } unfound)
-        {
-            metrics.Refused(dialect.Name, unfound.Code);
-            await dialect.RefuseAsync(context, unfound);
-            return;
-        }
-        await AnswerAsync(context, caller, found.Value, dialect);
+        if (found.Refusal is { } unfound) metrics.Refused(dialect.Name, unfound.Code);
+        return found;
     }
 
     public async Task AnswerAsync(HttpContext context, Caller caller, ServingPlan plan, Dialect dialect)
@@ -44,7 +44,7 @@ internal sealed partial class Predictor(
         {
             refusal = await ReadAsync(context, work, dialect) ?? await PredictAsync(work, caller, dialect, context.RequestAborted);
             if (refusal is not null) await RefuseAsync(context, plan, dialect, refusal);
-            else await SendAsync(context.Response, work.Answer.WrittenMemory, context.RequestAborted);
+            else await dialect.SendAsync(context, work);
         }
         finally
         {
@@ -57,26 +57,46 @@ internal sealed partial class Predictor(
     {
         var found = table.Find(caller.Tenant, endpoint);
         if (found.Refusal is { } unfound) return unfound;
-        var plan = found.Value;
-        var refusal = Admit(plan, caller);
-        if (refusal is null)
-        {
-            var work = Begin(plan);
-            try
-            {
-                refusal = Read(null, new ReadOnlySequence<byte>(body), work, dialect) ?? await PredictAsync(work, caller, dialect, ct);
-                if (refusal is null) return work.Answer.WrittenSpan.ToArray();
-            }
-            finally
-            {
-                End(work);
-            }
-        }
+        var answered = await AnswerAsync(caller, found.Value, work => dialect.Read(null, body, work), dialect, ct);
+        if (answered.Refusal is { } refusal) return refusal;
+        var answer = answered.Value.Answer.WrittenSpan.ToArray();
+        End(answered.Value);
+        return answer;
+    }
+
+    /// <summary>Answers a request that <paramref name="read"/> takes from wherever it is. The answered work is the caller's until it gives it to <see cref="End"/>.</summary>
+    public async Task<Result<PredictionWork>> AnswerAsync(Caller caller, ServingPlan plan, Func<PredictionWork, Refusal?> read, Dialect dialect, CancellationToken ct)
+    {
+        if (Admit(plan, caller) is not { } refusal) return await AnswerAdmittedAsync(caller, plan, read, dialect, ct);
         Refused(plan, dialect, refusal);
         return refusal;
     }
 
-    private Refusal? Admit(ServingPlan plan, Caller caller) => journal.Closed(plan.Terms.Durable) ?? plan.Admission.Enter(plan.Terms.Limits, caller.KeyId);
+    /// <summary>The same, for a request that <see cref="Admit"/> has let in. If it is refused, it has left.</summary>
+    public async Task<Result<PredictionWork>> AnswerAdmittedAsync(Caller caller, ServingPlan plan, Func<PredictionWork, Refusal?> read, Dialect dialect, CancellationToken ct)
+    {
+        Refusal? refusal;
+        var work = Begin(plan);
+        try
+        {
+            work.Entry = journal.Rent(plan.Terms.Durable);
+            refusal = read(work);
+            if (refusal is not null) GiveUpEntry(work);
+            else refusal = await PredictAsync(work, caller, dialect, ct);
+        }
+        catch
+        {
+            End(work);
+            throw;
+        }
+        if (refusal is null) return work;
+        End(work);
+        Refused(plan, dialect, refusal);
+        return refusal;
+    }
+
+    /// <summary>Lets a request in before anything of it is read, or says why not. Who is let in must leave (<see cref="Admission.TenantAdmission.Leave"/>).</summary>
+    public Refusal? Admit(ServingPlan plan, Caller caller) => journal.Closed(plan.Terms.Durable) ?? plan.Admission.Enter(plan.Terms.Limits, caller.KeyId);
 
     private static PredictionWork Begin(ServingPlan plan)
     {
@@ -85,7 +105,7 @@ internal sealed partial class Predictor(
         return work;
     }
 
-    private static void End(PredictionWork work)
+    public static void End(PredictionWork work)
     {
         work.Plan.Admission.Leave();
         work.Plan.Works.Return(work);
@@ -95,14 +115,7 @@ internal sealed partial class Predictor(
     {
         var body = await RequestBody.ReadAsync(context, options.MaxBodyBytes);
         if (body.Refusal is { } unreadable) return unreadable;
-        try
-        {
-            return Read(context.Request.Headers, body.Value, work, dialect);
-        }
-        finally
-        {
-            RequestBody.Done(context, body.Value);
-        }
+        using (body.Value) return Read(context.Request.Headers, body.Value.Bytes, work, dialect);
     }
 
     private Refusal? Read(IHeaderDictionary? headers, ReadOnlySequence<byte> body, PredictionWork work, Dialect dialect)
@@ -127,99 +140,79 @@ internal sealed partial class Predictor(
         }
     }
 
-    /// <summary>From filled tensors to a committed answer. The quota is taken before the model runs, and given back for what is refused after that.</summary>
-    private async ValueTask<Refusal?> PredictAsync(PredictionWork work, Caller caller, Dialect dialect, CancellationToken ct)
+    /// <summary>As <see cref="AnswerInTimeAsync"/>, and where the caller set a deadline, not beyond it: what waits leaves the line, what runs is stopped.</summary>
+    private ValueTask<Refusal?> PredictAsync(PredictionWork work, Caller caller, Dialect dialect, CancellationToken ct) =>
+        work.Timeout is { } patience ? WithDeadlineAsync(work, patience, caller, dialect, ct) : AnswerInTimeAsync(work, caller, dialect, ct);
+
+    private async ValueTask<Refusal?> WithDeadlineAsync(PredictionWork work, TimeSpan patience, Caller caller, Dialect dialect, CancellationToken ct)
+    {
+        var left = patience - work.Stages.SoFar;
+        using var due = new CancellationTokenSource(left > TimeSpan.Zero ? left : TimeSpan.Zero, time);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(ct, due.Token);
+        try
+        {
+            return await AnswerInTimeAsync(work, caller, dialect, either.Token);
+        }
+        catch (OperationCanceledException) when (due.IsCancellationRequested && !ct.IsCancellationRequested)
+        {
+            return new Refusal(RefusalKind.Unavailable, DeadlineExceeded,
+                $"There was no answer within the {patience.TotalMilliseconds:0.###} ms the request allowed; it was not made and is not billed.", null, "Allow more time, or send fewer at once.")
+            { RetryAfter = TimeSpan.FromSeconds(1) };
+        }
+    }
+
+    /// <summary>From filled tensors to a committed answer. The quota is taken before the model runs, and given back for what is refused after that:
+    /// here until the journal has the entry, then by its writer.</summary>
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
+    private async ValueTask<Refusal?> AnswerInTimeAsync(PredictionWork work, Caller caller, Dialect dialect, CancellationToken ct)
     {
         var handedOver = false;
+        Taken taken = default;
         try
         {
             work.Stages.Parsed();
             if (await dialect.EnrichAsync(work, ct) is { } incomplete) return incomplete;
             work.Stages.Enriched();
             var plan = work.Plan;
-            if (plan.Admission.Take(plan.Terms.Limits, work.Units, out var taken) is { } usedUp) return usedUp;
-            var kept = false;
-            try
+            var quota = await plan.Admission.TakeAsync(plan.Terms.Limits, work.Units, ct);
+            if (quota.Refusal is { } usedUp) return usedUp;
+            taken = quota.Value;
+            if ((await run.RunAsync(work, ct) ?? dialect.Judge(work)) is { } refusal) return refusal;
+            var id = Guid.CreateVersion7(time.GetUtcNow());
+            var entry = work.Entry!;
+            Complete(entry, work, id, caller, dialect);
+            entry.Quota = taken;
+            if (!journal.TryWrite(entry)) return journal.Closed(plan.Terms.Durable) ?? JournalRefusals.Full;
+            work.Entry = null;
+            handedOver = true;
+            // A buffered entry is the writer's now, and may be another request's already.
+            if (plan.Terms.Durable)
             {
-                if ((await RunAsync(work, ct) ?? dialect.Judge(work)) is { } refusal) return refusal;
-                var id = Guid.CreateVersion7(time.GetUtcNow());
-                var entry = work.Entry!;
-                Complete(entry, work, id, caller, dialect);
-                if (!journal.TryWrite(entry)) return journal.Closed(plan.Terms.Durable) ?? JournalRefusals.Full;
-                work.Entry = null;
-                handedOver = true;
-                // A buffered entry is the writer's now, and may be another request's already.
-                if (plan.Terms.Durable)
-                {
-                    var outcome = await entry.Outcome;
-                    journal.Return(entry);
-                    // What may have been written stays taken: it may be billed.
-                    kept = outcome is JournalOutcome.Committed or JournalOutcome.Unknown;
-                    if (JournalRefusals.Of(outcome, id) is { } unrecorded) return unrecorded;
-                }
-                kept = true;
-                work.Stages.Recorded();
-                dialect.Answer(work, id);
-                plan.Figures.Answered(work.Units, work.Stages.Total);
-                metrics.Answered(dialect.Name, work.Units, work.Stages);
-                return null;
+                var outcome = await entry.Outcome;
+                journal.Return(entry);
+                if (JournalRefusals.Of(outcome, id) is { } unrecorded) return unrecorded;
             }
-            finally
-            {
-                if (!kept) taken.GiveBack();
-            }
-        }
-        finally
-        {
-            if (!handedOver) GiveUpEntry(work);
-        }
-    }
-
-    private async ValueTask<Refusal?> RunAsync(PredictionWork work, CancellationToken ct)
-    {
-        var (plan, tenant) = (work.Plan, work.Plan.Terms.Tenant);
-        var model = await plan.Model.UseAsync(ct);
-        if (model.Refusal is { } unloadable) return unloadable;
-        try
-        {
-            if (await gate.EnterAsync(tenant, ct) is not { } seat) return CoresBusy;
-            work.Stages.Seated();
-            try
-            {
-                model.Value.Model.Run(work.Tensors, work.Wanted, seat);
-            }
-            finally
-            {
-                gate.Exit(seat);
-            }
-            work.Stages.Ran();
+            work.Stages.Recorded();
+            dialect.Answer(work, id);
+            plan.Figures.Answered(work.Units, work.Stages.Total);
+            plan.Totals.Add(work.Units, work.Stages, time.GetUtcNow());
+            metrics.Answered(dialect.Name, work.Units, work.Stages);
             return null;
         }
-        catch (ModelRunException failure)
-        {
-            return OfRun(failure, plan, ct);
-        }
         finally
         {
-            model.Value.Release();
+            if (!handedOver)
+            {
+                taken.GiveBack();
+                GiveUpEntry(work);
+            }
         }
-    }
-
-    /// <summary>The model's own words go to the log of its tenant's operator; to the caller we say what we know.</summary>
-    private Refusal OfRun(ModelRunException failure, ServingPlan plan, CancellationToken ct)
-    {
-        if (failure.Failure is RunFailure.Abandoned) throw new OperationCanceledException(ct);
-        LogRunFailed(log, plan.Terms.Tenant, plan.Terms.Endpoint, plan.Version.Model, plan.Version.Version, failure.Message);
-        return failure.Failure is RunFailure.TimedOut
-            ? new Refusal(RefusalKind.Unavailable, "run-timeout", $"The model ran longer than {options.LongestRun.TotalSeconds:0.#} seconds and was stopped.", null, "Send fewer rows a call, or have the model's owner make it faster.")
-            : Refusal.Invalid("model-failed", $"The model '{plan.Version.Model}' (version {plan.Version.Version}) failed on these inputs.", null,
-                "Compare the shapes and values with what the model was made for; its owner can see the reason in the log.");
     }
 
     private static void Complete(JournalEntry entry, PredictionWork work, Guid id, Caller caller, Dialect dialect)
     {
         var (terms, version, stages) = (work.Plan.Terms, work.Plan.Version, work.Stages);
-        entry.Field(terms.Tenant);
+        entry.TenantField(terms.Tenant);
         entry.IdAndTime(id);
         entry.Field(terms.Endpoint);
         entry.Field(version.Model);
@@ -237,14 +230,8 @@ internal sealed partial class Predictor(
 
     private static int Microseconds(TimeSpan took) => (int)Math.Min(took.TotalMicroseconds, int.MaxValue);
 
-    private static async Task SendAsync(HttpResponse response, ReadOnlyMemory<byte> answer, CancellationToken ct)
-    {
-        response.ContentType = "application/json";
-        response.ContentLength = answer.Length;
-        await response.BodyWriter.WriteAsync(answer, ct);
-    }
-
-    private Task RefuseAsync(HttpContext context, ServingPlan plan, Dialect dialect, Refusal refusal)
+    /// <summary>Counts the refusal and sends it.</summary>
+    public Task RefuseAsync(HttpContext context, ServingPlan plan, Dialect dialect, Refusal refusal)
     {
         Refused(plan, dialect, refusal);
         return dialect.RefuseAsync(context, refusal);
@@ -252,7 +239,8 @@ internal sealed partial class Predictor(
 
     private void Refused(ServingPlan plan, Dialect dialect, Refusal refusal)
     {
-        plan.Figures.Refused(refusal.Code);
+        plan.Figures.Refused(refusal);
+        plan.Totals.AddRefusal();
         metrics.Refused(dialect.Name, refusal.Code);
     }
 
@@ -262,7 +250,4 @@ internal sealed partial class Predictor(
         work.Entry = null;
         journal.Return(entry);
     }
-
-    [LoggerMessage(Level = LogLevel.Warning, Message = "Tenant {Tenant}, endpoint {Endpoint}: {Model} version {Version} gave no answer: {Reason}")]
-    private static partial void LogRunFailed(ILogger log, string tenant, string endpoint, string model, int version, string reason);
 }

@@ -1,4 +1,3 @@
-using Microsoft.Extensions.ObjectPool;
 using Platform.Inference.Predict.Admission;
 using Platform.Inference.Predict.Runtimes;
 using Platform.Registry.Contracts;
@@ -11,12 +10,13 @@ internal sealed record FeatureEnrichment(string View, string KeyColumn, IReadOnl
 
 /// <summary>What an endpoint is, as its owner set it.</summary>
 /// <param name="PlanVersion">Rises with every change of what the plan says, so that a prediction can name the plan it was made by.</param>
+/// <param name="CacheSeconds">For how long an answer may be given again to the same question; 0 is not at all.</param>
 /// <param name="Durable">Whether an answer leaves only after its journal row is on disk.</param>
 internal sealed record EndpointTerms(
-    string Tenant, string Endpoint, string AliasOrVersion, int PlanVersion, bool Durable, FeatureEnrichment? Features, string PriceClass, Limits Limits);
+    string Tenant, string Endpoint, string AliasOrVersion, int PlanVersion, bool Durable, FeatureEnrichment? Features, string PriceClass, Limits Limits, ServingMode Mode = ServingMode.Auto, int CacheSeconds = 0);
 
 /// <summary>Everything a prediction needs to know, compiled beforehand. A request takes one plan and keeps it to the end, whatever changes meanwhile:
-/// all members are immutable, or (the model's place, the tenant's counts, the figures, the pool) safe for many threads.</summary>
+/// all members are immutable, or (the model's place, the tenant's counts, the figures and totals, the pool) safe for many threads.</summary>
 internal sealed class ServingPlan
 {
     public ServingPlan(EndpointTerms terms, ServableVersion version, ResidentModel model, TenantAdmission admission, LiveFigures figures)
@@ -26,12 +26,13 @@ internal sealed class ServingPlan
         Model = model;
         Admission = admission;
         Figures = figures;
+        Totals = figures.Of(version.Version);
         Inputs = [.. version.Signature.Inputs.Select(TensorLayout.Of)];
         Outputs = [.. version.Signature.Outputs.Select(TensorLayout.Of)];
         AllOutputs = [.. Enumerable.Range(0, Outputs.Length)];
         Columns = version.Columns.Count == 0 ? null : new PlanColumns(version.Columns, Inputs);
         PredictionOutput = version.PredictionOutput is { } name && Array.FindIndex(Outputs, output => output.Name == name) is >= 0 and var index ? [index] : [];
-        Works = new DefaultObjectPoolProvider { MaximumRetained = 256 }.Create(new WorkPolicy(this));
+        Works = new WorkPool(this);
     }
 
     public EndpointTerms Terms { get; }
@@ -43,6 +44,8 @@ internal sealed class ServingPlan
     public TenantAdmission Admission { get; }
 
     public LiveFigures Figures { get; }
+
+    public ServingTotals Totals { get; }
 
     public TensorLayout[] Inputs { get; }
 
@@ -57,16 +60,5 @@ internal sealed class ServingPlan
     public int[] PredictionOutput { get; }
 
     /// <summary>Memory for requests under way, used again and again.</summary>
-    public ObjectPool<PredictionWork> Works { get; }
-
-    private sealed class WorkPolicy(ServingPlan plan) : PooledObjectPolicy<PredictionWork>
-    {
-        public override PredictionWork Create() => new(plan);
-
-        public override bool Return(PredictionWork work)
-        {
-            work.Clear();
-            return true;
-        }
-    }
+    public WorkPool Works { get; }
 }

@@ -1,4 +1,5 @@
 using System.Collections.Frozen;
+using Platform.Inference.Predict.Runtimes;
 using Platform.Kernel;
 
 namespace Platform.Inference.Predict;
@@ -41,10 +42,20 @@ internal sealed class ServingTable
             var next = current.ToDictionary();
             foreach (var (key, serving) in changes)
             {
+                if (next.GetValueOrDefault(key)?.Plan is { } old && old != serving?.Plan) old.Works.Close();
                 if (serving is null) next.Remove(key);
                 else next[key] = serving;
             }
             current = next.ToFrozenDictionary();
+        }
+    }
+
+    /// <summary>The model was unloaded: what its plans keep for its requests goes too.</summary>
+    public void GiveBack(ResidentModel unloaded)
+    {
+        foreach (var serving in current.Values)
+        {
+            if (serving.Plan is { } plan && plan.Model == unloaded) plan.Works.Drop();
         }
     }
 

@@ -71,14 +71,22 @@ internal sealed class JournalReader(NpgsqlDataSource database)
         await using var reader = await command.ExecuteReaderAsync(ct);
         while (await reader.ReadAsync(ct))
         {
+            var (inputs, context) = withInputs ? Apart(Tensors(reader, 15)) : (null, null);
             rows.Add(new JournalRow(
                 reader.GetGuid(0), reader.GetFieldValue<DateTimeOffset>(1), reader.GetString(2), reader.GetString(3), reader.GetInt32(4), reader.GetInt32(5),
                 reader.GetString(6), reader.GetInt32(7), reader.GetString(8), reader.GetString(9),
                 new JournalTimings(reader.GetInt32(10) / 1000.0, reader.GetInt32(11) / 1000.0, reader.GetInt32(12) / 1000.0, reader.GetInt32(13) / 1000.0),
-                Json(reader, 14), withInputs ? Json(reader, 15) : null, withInputs ? Json(reader, 16) : null, withInputs ? Json(reader, 17) : null));
+                Tensors(reader, 14), inputs, withInputs ? Json(reader, 16) : null, withInputs ? Json(reader, 17) : null, context));
         }
         return rows;
     }
+
+    /// <summary>The rows, and what the caller sent to find the prediction by (<see cref="Predict.NamedColumns"/> says how they are kept).</summary>
+    private static (JsonElement? Inputs, JsonElement? Context) Apart(JsonElement? kept) =>
+        kept is { ValueKind: JsonValueKind.Object } both && both.TryGetProperty("context", out var context) && context.ValueKind is JsonValueKind.Object
+            ? (both.GetProperty("rows"), context) : (kept, null);
+
+    private static JsonElement? Tensors(NpgsqlDataReader reader, int column) => Json(reader, column) is { } kept ? KeptTensors.Readable(kept) : null;
 
     private static JsonElement? Json(NpgsqlDataReader reader, int column)
     {
@@ -104,9 +112,10 @@ internal sealed class JournalReader(NpgsqlDataSource database)
 /// <param name="Outputs">The predictions, one a row, or the tensors.</param>
 /// <param name="Features">The feature view, the keys and the values that were added to the inputs.</param>
 /// <param name="Intervals">One a row; null when the model has none.</param>
+/// <param name="Context">What the caller sent along to find it by.</param>
 internal sealed record JournalRow(
     Guid Id, DateTimeOffset At, string Endpoint, string Model, int ModelVersion, int PlanVersion, string Dialect, int Units, string PriceClass, string Caller,
-    JournalTimings Timings, JsonElement? Outputs, JsonElement? Inputs, JsonElement? Features, JsonElement? Intervals);
+    JournalTimings Timings, JsonElement? Outputs, JsonElement? Inputs, JsonElement? Features, JsonElement? Intervals, JsonElement? Context);
 
 /// <summary>Milliseconds spent before the journal.</summary>
 internal sealed record JournalTimings(double Parse, double Features, double Queue, double Run);

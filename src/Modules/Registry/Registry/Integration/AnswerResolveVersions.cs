@@ -11,14 +11,14 @@ internal sealed class AnswerResolveVersions(IQuerySession session) : IRequestHan
     public async Task<IReadOnlyList<ResolvedVersion>> Handle(ResolveVersions ask, CancellationToken ct)
     {
         string[] keys = [.. ask.Refs.Select(r => RegisteredModel.Key(r.Model)).Distinct()];
-        var models = (await session.LoadManyAsync<RegisteredModel>(ct, keys)).ToDictionary(m => m.Name);
+        var models = (await session.LoadManyAsync<RegisteredModel>(ct, keys)).Where(m => !m.Deleted).ToDictionary(m => m.Name);
         var wanted = ask.Refs.Select(r => models.TryGetValue(r.Model, out var model) ? VersionKey(model, r.AliasOrVersion) : null).ToList();
         string[] versionKeys = [.. wanted.OfType<string>().Distinct()];
         var versions = (await session.LoadManyAsync<ModelVersion>(ct, versionKeys)).ToDictionary(v => v.Id);
         return [.. ask.Refs.Zip(wanted, (r, key) =>
         {
             var version = key is null ? null : versions.GetValueOrDefault(key);
-            return new ResolvedVersion(r, version?.Servable(), version?.Facts.Author, models.ContainsKey(r.Model));
+            return new ResolvedVersion(r, version?.Servable(), version?.Facts.Author, models.ContainsKey(r.Model), version?.WhyNotServed);
         })];
     }
 

@@ -17,7 +17,10 @@ internal static class GetModel
     [Needs(Permissions.Read)]
     internal sealed record Query(string Model) : IRequest<Result<Response>>;
 
-    internal sealed record Response(ModelView Model, IReadOnlyList<VersionSummary> Versions);
+    internal sealed record Response(ModelView Model, IReadOnlyList<VersionSummary> Versions) : IHasRevision
+    {
+        long IHasRevision.Revision => Model.Revision;
+    }
 
     internal static void Map(IEndpointRouteBuilder routes) =>
         routes.MapGet("models/{model}", Get).WithName(nameof(GetModel)).Needs(Permissions.Read).WithSummary("Get a model and its versions")
@@ -30,7 +33,7 @@ internal static class GetModel
     {
         public async Task<Result<Response>> Handle(Query query, CancellationToken ct)
         {
-            if (await session.LoadAsync<RegisteredModel>(RegisteredModel.Key(query.Model), ct) is not { } model) return Refusal.NotFound("model", query.Model);
+            if (await session.FindModelAsync(query.Model, ct) is not { } model) return Refusal.NotFound("model", query.Model);
             string[] keys = [.. Enumerable.Range(0, Math.Min(Limit, model.LatestVersion)).Select(i => ModelVersion.Key(model.Name, model.LatestVersion - i))];
             var versions = await session.LoadManyAsync<ModelVersion>(ct, keys);
             return new Response(ModelView.Of(model), [.. versions.OrderByDescending(v => v.Facts.Version).Select(v => VersionSummary.Of(v, model))]);

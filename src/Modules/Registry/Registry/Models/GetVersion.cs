@@ -26,7 +26,7 @@ internal static class GetVersion
     {
         public async Task<Result<VersionView>> Handle(Query query, CancellationToken ct)
         {
-            if (await session.LoadAsync<RegisteredModel>(RegisteredModel.Key(query.Model), ct) is not { } model) return Refusal.NotFound("model", query.Model);
+            if (await session.FindModelAsync(query.Model, ct) is not { } model) return Refusal.NotFound("model", query.Model);
             return await session.LoadAsync<ModelVersion>(ModelVersion.Key(query.Model, query.Version), ct) is { } version
                 ? VersionView.Of(version, model)
                 : Refusal.NotFound("model version", $"{query.Model}/{query.Version}");

@@ -29,7 +29,7 @@ internal static class ListModels
         public async Task<Result<IReadOnlyList<ModelView>>> Handle(Query query, CancellationToken ct)
         {
             var after = RegisteredModel.Key(query.After ?? "");
-            var models = await session.Query<RegisteredModel>().Where(m => m.Id.CompareTo(after) > 0).OrderBy(m => m.Id).Take(Limit).ToListAsync(ct);
+            var models = await session.Query<RegisteredModel>().Where(m => m.DeletedAt == null && m.Id.CompareTo(after) > 0).OrderBy(m => m.Id).Take(Limit).ToListAsync(ct);
             return Result<IReadOnlyList<ModelView>>.Ok([.. models.Select(ModelView.Of)]);
         }
     }

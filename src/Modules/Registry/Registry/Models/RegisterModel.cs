@@ -38,14 +38,14 @@ internal static class RegisterModel
         public async Task<Result<ModelView>> Handle(Command command, CancellationToken ct)
         {
             var stream = await session.Events.FetchForWriting<RegisteredModel>(RegisteredModel.Key(command.Name), ct);
-            if (stream.Aggregate is not null)
+            if (stream.Aggregate is { Deleted: false })
             {
                 return Refusal.Conflict("model-exists", $"There is a model '{command.Name}' already.", "name", "Add a version to it, or choose another name.");
             }
 
             stream.AppendOne(new ModelRegistered(command.Description));
             await session.SaveChangesAsync(ct);
-            return ModelView.Of((await session.LoadAsync<RegisteredModel>(RegisteredModel.Key(command.Name), ct))!);
+            return ModelView.Of((await session.FindModelAsync(command.Name, ct))!);
         }
     }
 }

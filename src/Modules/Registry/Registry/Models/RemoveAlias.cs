@@ -27,7 +27,7 @@ internal static class RemoveAlias
         public async Task<Result<Done>> Handle(Command command, CancellationToken ct)
         {
             var stream = await session.Events.FetchForWriting<RegisteredModel>(RegisteredModel.Key(command.Model), ct);
-            if (stream.Aggregate is not { } model) return Refusal.NotFound("model", command.Model);
+            if (stream.Aggregate is not { Deleted: false } model) return Refusal.NotFound("model", command.Model);
             if (!model.Aliases.ContainsKey(command.Alias)) return Done.Value;
             stream.AppendOne(new ModelAliasRemoved(command.Alias));
             await session.SaveChangesAsync(ct);

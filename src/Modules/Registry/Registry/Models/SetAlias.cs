@@ -44,13 +44,21 @@ internal static class SetAlias
 
     internal sealed class Handler(IDocumentSession session, IMediator mediator) : IRequestHandler<Command, Result<ModelView>>
     {
-        public async Task<Result<ModelView>> Handle(Command command, CancellationToken ct)
+        public Task<Result<ModelView>> Handle(Command command, CancellationToken ct) => MoveAsync(session, mediator, command, ct);
+
+        /// <summary>The one way an alias moves, for every dialect: Governance is asked.</summary>
+        internal static async Task<Result<ModelView>> MoveAsync(IDocumentSession session, IMediator mediator, Command command, CancellationToken ct)
         {
             var stream = await session.Events.FetchForWriting<RegisteredModel>(RegisteredModel.Key(command.Model), ct);
-            if (stream.Aggregate is not { } model) return Refusal.NotFound("model", command.Model);
+            if (stream.Aggregate is not { Deleted: false } model) return Refusal.NotFound("model", command.Model);
             if (await session.LoadAsync<ModelVersion>(ModelVersion.Key(command.Model, command.Version), ct) is not { } version)
             {
                 return Refusal.NotFound("model version", $"{command.Model}/{command.Version}");
+            }
+
+            if (version.IsQuarantined)
+            {
+                return Refusal.Conflict("version-quarantined", $"Version {command.Version} of '{command.Model}' is quarantined: {version.Facts.Intake!.Why}", "version", "Mend what it says and add a new version.");
             }
 
             var gate = await mediator.Send(new CheckAliasGate(command.Model, command.Version, command.Alias, version.Facts.Author), ct);

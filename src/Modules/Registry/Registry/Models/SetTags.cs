@@ -42,7 +42,7 @@ internal static class SetTags
         public async Task<Result<ModelView>> Handle(Command command, CancellationToken ct)
         {
             var stream = await session.Events.FetchForWriting<RegisteredModel>(RegisteredModel.Key(command.Model), ct);
-            if (stream.Aggregate is not { } model) return Refusal.NotFound("model", command.Model);
+            if (stream.Aggregate is not { Deleted: false } model) return Refusal.NotFound("model", command.Model);
             var changed = new ModelTagsChanged(command.Tags);
             stream.AppendOne(changed);
             await session.SaveChangesAsync(ct);

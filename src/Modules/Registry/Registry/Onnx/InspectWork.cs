@@ -1,4 +1,3 @@
-using System.Text.Json;
 using Platform.Kernel;
 
 namespace Platform.Registry.Onnx;
@@ -8,17 +7,42 @@ internal sealed class InspectWork : IChildWork
 {
     public const string WorkName = "inspect-onnx";
 
+    /// <summary>What precedes the files on the way in.</summary>
+    /// <param name="Files">The model's own and then those beside it, in the order in which they follow.</param>
+    internal sealed record Header(IReadOnlyList<Following> Files);
+
+    internal sealed record Following(string Path, long Bytes);
+
     public string Name => WorkName;
 
     public async Task RunAsync(Stream input, Stream output, IProgress<ChildProgress> progress, CancellationToken ct)
     {
-        using var file = new MemoryStream();
-        await input.CopyToAsync(file, ct);
-        var inspected = OnnxInspector.Inspect(file.ToArray());
+        var header = await ChildFrames.ReadHeaderAsync<Header>(input, ct);
+        List<FileBeside> files = [];
+        foreach (var following in header.Files)
+        {
+            var content = new byte[following.Bytes];
+            await input.ReadExactlyAsync(content, ct);
+            files.Add(new(following.Path, content));
+        }
+
+        var file = files[0].Content;
+        var whole = ExternalData.Inline(file, files[1..]);
+        files.Clear();
+        if (whole.Refusal is { } apart) throw new ChildWorkRefusedException(apart);
+        var inspected = OnnxInspector.Inspect(whole.Value);
         if (inspected.Refusal is { } refusal) throw new ChildWorkRefusedException(refusal);
-        await JsonSerializer.SerializeAsync(output, inspected.Value, cancellationToken: ct);
+
+        await ChildFrames.WriteHeaderAsync(output, inspected.Value, ct);
+        // Only a file that was changed goes back.
+        if (!ReferenceEquals(whole.Value, file)) await output.WriteAsync(whole.Value, ct);
     }
 
-    public static InspectedModel ReadResult(byte[] result) =>
-        JsonSerializer.Deserialize<InspectedModel>(result) ?? throw new InvalidDataException("The inspection wrote nothing.");
+    /// <summary>What was found, and the file with its data inside where it had some outside; else nothing.</summary>
+    public static async Task<(InspectedModel Model, ReadOnlyMemory<byte> Inlined)> ReadResultAsync(byte[] result, CancellationToken ct)
+    {
+        using var stream = new MemoryStream(result, writable: false);
+        var model = await ChildFrames.ReadHeaderAsync<InspectedModel>(stream, ct);
+        return (model, result.AsMemory((int)stream.Position));
+    }
 }

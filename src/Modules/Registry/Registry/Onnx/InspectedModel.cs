@@ -2,10 +2,10 @@ using Platform.Registry.Contracts;
 
 namespace Platform.Registry.Onnx;
 
-/// <summary>What an ONNX file says of itself, after it was judged safe and was opened once.</summary>
+/// <summary>What a model file says of itself, after it was judged safe and was opened once.</summary>
 /// <param name="Columns">Named input columns when every input is one column of a table; else empty.</param>
 /// <param name="PredictionOutput">The only output, or the one called <c>prediction</c>; null when neither is so.</param>
-internal sealed record InspectedModel(ModelSignature Signature, IReadOnlyList<ColumnSpec> Columns, string? PredictionOutput, OnnxFacts Facts);
+internal sealed record InspectedModel(ModelSignature Signature, IReadOnlyList<ColumnSpec> Columns, string? PredictionOutput, OnnxFacts Facts, ArtifactKind Kind = ArtifactKind.Onnx);
 
 /// <summary>Facts for a person who wants to know what is inside.</summary>
 /// <param name="Producer">The tool that wrote the file, with its version, as the file says.</param>

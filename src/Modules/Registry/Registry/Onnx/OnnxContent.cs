@@ -8,8 +8,13 @@ internal sealed class OnnxContent
 {
     private readonly List<OnnxNode> nodes = [];
 
-    public OnnxContent(OnnxModel model)
+    private readonly long fileBytes;
+    private double declaredBytes;
+
+    /// <param name="fileBytes">How long the file is: what tensors declare must lie in it.</param>
+    public OnnxContent(OnnxModel model, long fileBytes)
     {
+        this.fileBytes = fileBytes;
         Walk(model.Graph, depth: 1);
         foreach (var function in model.Functions)
         {
@@ -57,20 +62,65 @@ internal sealed class OnnxContent
     {
         Judge(sparse?.Values);
         Judge(sparse?.Indices);
+        // The runtime makes it dense: a file of a few bytes could ask for all memory there is.
+        if (sparse is not null && Elements(sparse.Dims) * 8 is var dense && !(dense <= OnnxLimits.MaxDenseBytes))
+            Refuse(new Refusal(RefusalKind.TooLarge, "onnx-too-large",
+                $"The sparse tensor '{OnnxInspector.Shown(sparse.Values?.Name ?? "")}' declares {Elements(sparse.Dims):N0} elements, which unpack to more than {OnnxLimits.MaxDenseBytes:N0} bytes.", "file", "Save a smaller tensor."));
     }
 
     private void Judge(OnnxTensor? tensor)
     {
-        if (tensor is null || (tensor.Location is OnnxTensor.Types.Location.Inside && tensor.ExternalData.Count == 0)) return;
+        if (tensor is null) return;
+        if (tensor.Dims.Any(d => d < 0))
+            Refuse(Refusal.Invalid("onnx-bad-tensor", $"The tensor '{OnnxInspector.Shown(tensor.Name)}' declares a negative dimension.", "file", "Export the model again."));
+        JudgeSize(tensor);
+        if (tensor is { Location: OnnxTensor.Types.Location.Inside, ExternalData.Count: 0 }) return;
 
         var path = tensor.ExternalData.FirstOrDefault(p => p.Key == "location")?.Value ?? "";
-        var reach = Path.IsPathRooted(path) || path.Contains(':') ? ", by an absolute path,"
-            : path.Split('/', '\\').Contains("..") ? ", by a path that climbs out of its folder,"
-            : "";
         Refuse(Refusal.Invalid("onnx-external-data",
-            $"The tensor '{OnnxInspector.Shown(tensor.Name)}' keeps its data outside the file{reach} in '{OnnxInspector.Shown(path)}'; only single-file models are taken.",
-            "file", "Save the model as one file: onnx.save(model, path, save_as_external_data=False)."));
+            $"The tensor '{OnnxInspector.Shown(tensor.Name)}' keeps its data outside the file{Reach(path)} in '{OnnxInspector.Shown(path)}'; a file sent by itself must hold all of its data.",
+            "file", "Save the model as one file: onnx.save(model, path, save_as_external_data=False); or log the folder with a client of MLflow, which brings the data files along."));
     }
+
+    /// <summary>Where a path to a data file leads, in words; empty for one that stays in the folder, however often it was encoded.</summary>
+    public static string Reach(string path)
+    {
+        for (var decoded = path; ;)
+        {
+            if (Path.IsPathRooted(decoded) || decoded.StartsWith('\\') || decoded.Contains(':')) return ", by an absolute path,";
+            if (decoded.Split('/', '\\').Contains("..")) return ", by a path that climbs out of its folder,";
+            var further = Uri.UnescapeDataString(decoded);
+            if (further == decoded) return "";
+            decoded = further;
+        }
+    }
+
+    /// <summary>What a tensor declares must be there: each element takes at least its encoding's fewest bytes of the file, all tensors together.</summary>
+    private void JudgeSize(OnnxTensor tensor)
+    {
+        if (tensor.Location is OnnxTensor.Types.Location.External) return;
+        var declared = Elements(tensor.Dims) * FewestBytes(tensor.DataType);
+        declaredBytes += declared;
+        if (!(declared <= fileBytes))
+            Refuse(Refusal.Invalid("onnx-bad-tensor", $"The tensor '{OnnxInspector.Shown(tensor.Name)}' declares {Elements(tensor.Dims):N0} elements, more than the whole file of {fileBytes:N0} bytes can hold.", "file",
+                "Send the whole file; compare its size and SHA-256 with the original."));
+        else if (!(declaredBytes <= fileBytes))
+            Refuse(Refusal.Invalid("onnx-bad-tensor", $"The tensors together declare more than the file of {fileBytes:N0} bytes can hold.", "file", "Send the whole file; compare its size and SHA-256 with the original."));
+    }
+
+    /// <summary>As a floating-point number, because a product of dimensions may be beyond every integer.</summary>
+    public static double Elements(IEnumerable<long> dims) => dims.Aggregate(1.0, (product, dim) => product * dim);
+
+    /// <summary>Of one element in the file: integers may be packed into one byte each, floating-point numbers never.</summary>
+    private static double FewestBytes(int dataType) => dataType switch
+    {
+        1 => 4,
+        11 => 8,
+        14 => 8,
+        15 => 16,
+        21 or 22 or 23 => 0.5,
+        _ => 1,
+    };
 
     private void Refuse(Refusal refusal) => Refusal ??= refusal;
 }

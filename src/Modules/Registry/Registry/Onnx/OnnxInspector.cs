@@ -20,7 +20,7 @@ internal static class OnnxInspector
         if (parsed.Refusal is { } unreadable) return unreadable;
         var model = parsed.Value;
 
-        var content = new OnnxContent(model);
+        var content = new OnnxContent(model, file.Length);
         if ((JudgeVersions(model) ?? content.Refusal ?? JudgeOperators(model, content) ?? JudgeNames(model.Graph)) is { } refusal) return refusal;
 
         var initialized = model.Graph.Initializer.Select(t => t.Name).ToHashSet();
@@ -39,7 +39,7 @@ internal static class OnnxInspector
         }
         catch (OnnxRuntimeException failure)
         {
-            return DoesNotLoad(failure);
+            return DoesNotLoad(failure, content);
         }
     }
 
@@ -142,6 +142,9 @@ internal static class OnnxInspector
             if (tensor.Shape?.Dim.Count > OnnxLimits.MaxRank)
                 return Refusal.Invalid("onnx-too-large", $"The {side} '{Shown(value.Name)}' has {tensor.Shape.Dim.Count} dimensions; at most {OnnxLimits.MaxRank} can be served.", Field, "Export with fewer dimensions.");
 
+            if (tensor.Shape is not null && !(OnnxContent.Elements(tensor.Shape.Dim.Select(d => Math.Max(1, d.Fixed))) <= OnnxLimits.MaxDenseBytes))
+                return new Refusal(RefusalKind.TooLarge, "onnx-too-large", $"The {side} '{Shown(value.Name)}' declares a shape of more than {OnnxLimits.MaxDenseBytes:N0} elements.", Field, "Export with smaller shapes.");
+
             described.Add((value.Name, datatype, tensor.Shape is null ? null
                 : [.. tensor.Shape.Dim.Select(d => d.ValueCase is OnnxShape.Types.Dim.ValueOneofCase.Fixed && d.Fixed >= 0 ? d.Fixed : -1)]));
         }
@@ -156,7 +159,7 @@ internal static class OnnxInspector
         return dimensions.Length == 0 ? [-1] : [.. dimensions.Select(d => d < 0 ? -1L : d)];
     }
 
-    private static List<ColumnSpec> TabularColumns(ModelSignature signature)
+    internal static List<ColumnSpec> TabularColumns(ModelSignature signature)
     {
         var columns = new List<ColumnSpec>();
         foreach (var input in signature.Inputs)
@@ -175,7 +178,7 @@ internal static class OnnxInspector
         return columns;
     }
 
-    private static string? PredictionOutput(ModelSignature signature) =>
+    internal static string? PredictionOutput(ModelSignature signature) =>
         signature.Outputs is [var only] ? only.Name : signature.Outputs.FirstOrDefault(o => o.Name == "prediction")?.Name;
 
     private static OnnxFacts Facts(OnnxModel model, OnnxContent content) => new(
@@ -186,12 +189,14 @@ internal static class OnnxInspector
         content.Nodes.GroupBy(n => Shown(n.OpType)).OrderBy(g => g.Key, StringComparer.Ordinal).ToDictionary(g => g.Key, g => g.Count()));
 
     /// <summary>The runtime's own text names its source files and ours: only its error code is passed on, in our words.</summary>
-    private static Refusal DoesNotLoad(OnnxRuntimeException failure)
+    private static Refusal DoesNotLoad(OnnxRuntimeException failure, OnnxContent content)
     {
         var why = failure.Message switch
         {
             var m when m.Contains("[ErrorCode:InvalidProtobuf]", StringComparison.Ordinal) => "it could not be read",
             var m when m.Contains("[ErrorCode:NotImplemented]", StringComparison.Ordinal) => "it needs an operator, or an operator on a datatype, that the runtime does not have",
+            var m when content.Nodes.FirstOrDefault(n => m.Contains($"No Op registered for {n.OpType} ", StringComparison.Ordinal)) is { } unknown =>
+                $"the operator '{Shown(unknown.OpType)}' of '{Shown(DomainName(unknown.Domain))}' does not exist in the operator set that the file names",
             var m when m.Contains("[ErrorCode:InvalidGraph]", StringComparison.Ordinal) => "its graph is not valid: an operator is unknown, or its inputs do not fit it",
             _ => "its graph, constants and shapes do not fit together",
         };

@@ -18,6 +18,9 @@ internal static class OnnxLimits
     public const int MaxRank = 16;
     public const int MaxNameLength = 512;
 
+    /// <summary>What a sparse tensor may unpack to, and what an input or an output may declare with all dimensions fixed.</summary>
+    public const long MaxDenseBytes = 1L << 30;
+
     /// <summary>Branches within branches (If, Loop, Scan). Real models stay under four.</summary>
     public const int MaxDepth = 8;
 }

@@ -1,3 +1,5 @@
+using System.Globalization;
+using System.Text;
 using Platform.Registry.Contracts;
 
 namespace Platform.Registry.Training;
@@ -6,6 +8,9 @@ namespace Platform.Registry.Training;
 internal static class Judgement
 {
     public const double Level = 0.9;
+
+    /// <summary>More rows would tell two models apart no better.</summary>
+    private const int MostEvaluated = 200_000;
 
     private const int MostBins = 10;
 
@@ -29,6 +34,14 @@ internal static class Judgement
             relative.Length > 0 ? relative.Average() : null,
             intervals is null ? null : truth.Zip(predicted).Average(x => Math.Abs(x.First - x.Second) <= intervals.HalfWidthAt(x.Second) ? 1.0 : 0.0),
             intervals is null ? null : predicted.Average(p => 2 * intervals.HalfWidthAt(p)));
+    }
+
+    /// <summary>Truth and prediction of each test row (as doubles, so that what is computed of the text is what was computed of the row), the last <see cref="MostEvaluated"/> of them, as a CSV. Rows are counted from 0 among those that have a value in the target.</summary>
+    public static byte[] Evaluation(int[] rows, double[] truth, float[] predicted)
+    {
+        var csv = new StringBuilder("row,target,prediction\n");
+        for (var i = Math.Max(0, rows.Length - MostEvaluated); i < rows.Length; i++) csv.Append(CultureInfo.InvariantCulture, $"{rows[i]},{truth[i]:R},{(double)predicted[i]:R}\n");
+        return Encoding.UTF8.GetBytes(csv.ToString());
     }
 
     /// <summary>Mondrian split conformal: rows held out from training in bins of equal count by prediction, each with the

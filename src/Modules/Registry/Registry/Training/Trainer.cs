@@ -70,7 +70,8 @@ internal static class Trainer
 
         progress.Report(new ChildProgress(0.9, "Calibrating and testing"));
         var calibration = Judgement.Calibrate(Truth(split.Calibration), graph.Score(table, split.Calibration, plan, ct));
-        var metrics = Judgement.Metrics(Truth(split.Test), graph.Score(table, split.Test, plan, ct), calibration);
+        var predicted = graph.Score(table, split.Test, plan, ct);
+        var metrics = Judgement.Metrics(Truth(split.Test), predicted, calibration);
         var (linear, linearScale) = Fit(linearCandidate, split.Train);
         var baseline = Judgement.Metrics(Truth(split.Test), Predict(linear, linearScale, table, split.Test));
         log.Add($"Test: R² {metrics.R2:F4}, RMSE {metrics.Rmse:G6}, MAE {metrics.Mae:G6}; the {calibration.Level:P0} interval holds the truth in {metrics.Coverage:P1} of rows "
@@ -80,7 +81,7 @@ internal static class Trainer
         var inspected = OnnxInspector.Inspect(onnx);
         if (inspected.Refusal is { } unsound) return unsound;
         progress.Report(new ChildProgress(1, "Done"));
-        return new TrainedModel(onnx, inspected.Value.Signature, inspected.Value.Facts, plan.Specs, chosen.Name, metrics, baseline, calibration, description, parity.Value, log);
+        return new TrainedModel(onnx, inspected.Value.Signature, inspected.Value.Facts, plan.Specs, chosen.Name, metrics, baseline, calibration, description, parity.Value, log, Judgement.Evaluation(split.Test, Truth(split.Test), predicted));
 
         (Candidate Best, Candidate BestLinear) Choose()
         {

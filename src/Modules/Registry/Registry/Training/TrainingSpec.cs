@@ -22,6 +22,7 @@ internal sealed record TrainingColumn(string Name, DatasetColumnType Type);
 /// <param name="Metrics">Of the served ONNX graph on the test rows.</param>
 /// <param name="Baseline">Of the linear baseline on the same rows: what the model has to beat to be worth its size.</param>
 /// <param name="Algorithm">The chosen candidate, for a person.</param>
+/// <param name="Evaluation">The test rows, a CSV of row, target and prediction: what two trainings are compared on.</param>
 internal sealed record TrainedModel(
     byte[] Onnx,
     ModelSignature Signature,
@@ -33,7 +34,8 @@ internal sealed record TrainedModel(
     ConformalTable Calibration,
     SplitDescription Split,
     ParityReport Parity,
-    IReadOnlyList<string> Log);
+    IReadOnlyList<string> Log,
+    byte[] Evaluation);
 
 /// <summary>Regression metrics on rows the model never saw.</summary>
 /// <param name="TestRows">How many they were.</param>

@@ -1,4 +1,7 @@
+using System.Text.Json.Serialization;
+using JasperFx;
 using JasperFx.Events;
+using Platform.Kernel;
 
 namespace Platform.Registry.TrainingJobs;
 
@@ -27,8 +30,11 @@ internal enum TrainingStatus
 /// <param name="MadeVersion">Not called Version, which the store would take for the stream's.</param>
 internal sealed record TrainingJob(
     string Id, TrainingRequested Asked, TrainingStatus Status, string RequestedBy, DateTimeOffset RequestedAt, DateTimeOffset? BegunAt, DateTimeOffset? EndedAt,
-    int? MadeVersion, TrainingFailed? Failure)
+    int? MadeVersion, TrainingFailed? Failure) : IRevisioned
 {
+    /// <summary>The stream's revision, set by the store.</summary>
+    public int Version { get; set; }
+
     public bool HasEnded => Status is TrainingStatus.Succeeded or TrainingStatus.Failed or TrainingStatus.Cancelled;
 
     public Guid JobId() => Guid.ParseExact(Id["training-job:".Length..], "N");
@@ -58,8 +64,11 @@ internal sealed record TrainingProgress(string Id, double Fraction, string Doing
 internal sealed record TrainingJobView(
     Guid Id, TrainingStatus Status, string Dataset, string Target, string Model, string? TimeColumn, double TestFraction, int Seed,
     double Progress, string Doing, string RequestedBy, DateTimeOffset RequestedAt, DateTimeOffset? BegunAt, DateTimeOffset? EndedAt,
-    int? Version, TrainingFailed? Failure)
+    int? Version, TrainingFailed? Failure) : IHasRevision
 {
+    [JsonIgnore]
+    public long Revision { get; init; }
+
     public static TrainingJobView Of(TrainingJob job, TrainingProgress? progress) => new(
         job.JobId(), job.Status, job.Asked.Dataset, job.Asked.Target, job.Asked.Model, job.Asked.TimeColumn, job.Asked.TestFraction, job.Asked.Seed,
         job.Status switch { TrainingStatus.Queued => 0, TrainingStatus.Succeeded => 1, _ => progress?.Fraction ?? 0 },
@@ -71,5 +80,6 @@ internal sealed record TrainingJobView(
             TrainingStatus.Failed => "Failed",
             _ => "Cancelled",
         },
-        job.RequestedBy, job.RequestedAt, job.BegunAt, job.EndedAt, job.MadeVersion, job.Failure);
+        job.RequestedBy, job.RequestedAt, job.BegunAt, job.EndedAt, job.MadeVersion, job.Failure)
+    { Revision = job.Version };
 }

@@ -10,7 +10,7 @@ namespace Platform.Registry.TrainingJobs;
 
 /// <summary>Runs a training in a child process and adds the version. Run again after a crash it begins from the start; the version and the
 /// job's end are saved in one transaction, so there is never a second version, and none after a cancellation.</summary>
-internal sealed class TrainingRun(TenantSessions sessions, IMediator mediator, IChildProcesses children, IBlobStore blobs, CallerScope scope, TimeProvider time, RegistryLimits limits)
+internal sealed class TrainingRun(TenantSessions sessions, IMediator mediator, IChildProcesses children, IBlobStore blobs, CallerScope scope, TimeProvider time, RegistryLimits limits, LoggedTraining logged)
     : IJob<TrainingRun.Args>
 {
     internal sealed record Args(Guid Job);
@@ -58,7 +58,7 @@ internal sealed class TrainingRun(TenantSessions sessions, IMediator mediator, I
         var watching = WatchAsync(job.Id, latest, stop);
         try
         {
-            return await children.RunAsync(TrainWork.WorkName, WriteTaskAsync, latest, stop.Token);
+            return await children.RunAsync(TrainWork.WorkName, WriteTaskAsync, latest, stop.Token, inBackground: true);
         }
         catch (OperationCanceledException) when (!ct.IsCancellationRequested)
         {
@@ -111,19 +111,26 @@ internal sealed class TrainingRun(TenantSessions sessions, IMediator mediator, I
         var record = new TrainingRecord(
             job.JobId(), job.Asked.Dataset, dataset.ContentSha256, job.Asked.Target, trained.Algorithm, trained.Baseline, trained.Split, trained.Parity, log.Sha256);
 
+        await logged.LogAsync(tenant, job, dataset, trained, ct);
+
         await using var session = sessions.OpenSession();
         var ending = await session.Events.FetchForExclusiveWriting<TrainingJob>(job.Id, ct);
-        if (ending.Aggregate is not { HasEnded: false }) return;
+        if (ending.Aggregate is not { HasEnded: false })
+        {
+            await logged.EndAsync(tenant, job, null, ct);
+            return;
+        }
 
         // Locked like an upload's, so that a version added at the same moment makes this one wait and not start again.
         var model = await session.Events.FetchForExclusiveWriting<RegisteredModel>(RegisteredModel.Key(job.Asked.Model), ct);
-        if (model.Aggregate is null) model.AppendOne(new ModelRegistered(null));
+        if (model.Aggregate is not { Deleted: false }) model.AppendOne(new ModelRegistered(null));
         var added = new VersionAdded(
             (model.Aggregate?.LatestVersion ?? 0) + 1, VersionSource.Training, job.RequestedBy, null, artifact.Sha256, artifact.Length, trained.Signature, trained.Columns,
             FeaturePlan.Output, trained.Calibration, trained.Facts, trained.Metrics, record);
         model.AppendOne(added);
         ending.AppendOne(new TrainingSucceeded(added.Version));
         await session.SaveChangesAsync(ct);
+        await logged.EndAsync(tenant, job, added.Version, ct);
     }
 
     private async Task<BlobRef> StoreAsync(string tenant, byte[] content, CancellationToken ct)

@@ -38,7 +38,7 @@ internal sealed class KeyCache : ICredentials, IDisposable
     /// <param name="Refused">Why the key is refused whatever it presents; null for a good one.</param>
     private sealed record Entry(string Tenant, byte[] Sha256, Caller Caller, DateTimeOffset? ExpiresAt, Refusal? Refused);
 
-    public ValueTask<Result<Caller>> ResolveKeyAsync(string presented, CancellationToken ct)
+    public ValueTask<Result<Caller>> ResolveKeyAsync(ReadOnlySpan<char> presented, CancellationToken ct)
     {
         if (presented.Length > MaxKeyLength) return new(Unknown);
         Span<byte> utf8 = stackalloc byte[MaxKeyLength * 3];
@@ -48,7 +48,7 @@ internal sealed class KeyCache : ICredentials, IDisposable
         if (!TryParse(presented, out var tenant, out var keyId) || unknownById.ContainsKey(keyId)) return new(Unknown);
         return knownById.TryGetValue(keyId, out var entry)
             ? new(Check(entry, tenant, hash))
-            : new(LoadAndCheckAsync(tenant.ToString(), keyId.ToString(), hash.ToArray(), ct));
+            : Names.IsSlug(tenant.ToString()) ? new(LoadAndCheckAsync(tenant.ToString(), keyId.ToString(), hash.ToArray(), ct)) : new(Unknown);
     }
 
     /// <summary>The caller a key has now, by its id: for a person who signed in to the pages with a key.</summary>
@@ -102,7 +102,7 @@ internal sealed class KeyCache : ICredentials, IDisposable
         if (second <= 0) return false;
         tenant = presented[..first];
         keyId = presented.Slice(first + 1, second);
-        return Names.IsSlug(tenant.ToString()) && keyId.Length is > 0 and <= 32;
+        return keyId.Length is > 0 and <= 32;
     }
 
     private async Task<Result<Caller>> LoadAndCheckAsync(string tenant, string keyId, byte[] hash, CancellationToken ct) =>

@@ -13,6 +13,9 @@ namespace Platform.Tenancy.Credentials;
 internal sealed class Principals : IPrincipals, IDisposable
 {
     public const string Scheme = "platform";
+
+    /// <summary>The host's scheme for an OpenID Connect provider; there only when one is configured.</summary>
+    public const string ProviderScheme = "oidc";
     private const string TenantClaim = "tenant";
     private const string StampClaim = "stamp";
 

@@ -34,11 +34,14 @@ internal static class SignIn
         var principal = string.IsNullOrWhiteSpace(key)
             ? await accounts.PrincipalAsync(email ?? "", password ?? "", tenant, ct)
             : (await credentials.ResolveKeyAsync(key.Trim(), ct)) is { IsOk: true } caller ? Principals.Of(caller.Value) : null;
-        var target = returnUrl is ['/', not ('/' or '\\'), ..] ? returnUrl : "/";
+        var target = Target(returnUrl);
         if (principal is null) return Results.Redirect($"/signin?failed=true&returnUrl={Uri.EscapeDataString(target)}");
         await context.SignInAsync(Principals.Scheme, principal, new AuthenticationProperties { IsPersistent = true });
         return Results.Redirect(target);
     }
+
+    /// <summary>Where to go afterwards: an address of ours, whatever was asked for.</summary>
+    internal static string Target(string? returnUrl) => returnUrl is ['/', not ('/' or '\\'), ..] ? returnUrl : "/";
 }
 
 /// <summary>Checks an e-mail address and password, slowing down whoever guesses.</summary>

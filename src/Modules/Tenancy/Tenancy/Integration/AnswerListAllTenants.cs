@@ -13,6 +13,9 @@ internal sealed class AnswerListAllTenants(IDocumentStore store, CallerScope sco
     {
         if (scope.OrNone is { IsSystem: false }) throw new InvalidOperationException("Only the platform itself may ask for all tenants.");
         await using var directory = store.QuerySession(Caller.PlatformTenant);
-        return [.. (await directory.Query<Tenant>().OrderBy(t => t.Id).ToListAsync(ct)).Select(t => new TenantSummary(Tenant.Slug(t.Id), t.Name, t.Suspended))];
+        IReadOnlyList<Tenant> tenants = request.Only is { } only
+            ? await directory.LoadAsync<Tenant>(Tenant.Key(only), ct) is { } one ? [one] : []
+            : await directory.Query<Tenant>().OrderBy(t => t.Id).ToListAsync(ct);
+        return [.. tenants.Select(t => new TenantSummary(Tenant.Slug(t.Id), t.Name, t.Suspended))];
     }
 }

@@ -1,3 +1,4 @@
+using JasperFx;
 using JasperFx.Events;
 
 namespace Platform.Tenancy.Tenants;
@@ -9,8 +10,11 @@ internal sealed record TenantSuspended(string Reason);
 internal sealed record TenantResumed;
 
 /// <summary>A customer of the platform. Its stream lives in the platform's own tenant, and so does the directory of all tenants.</summary>
-internal sealed record Tenant(string Id, string Name, DateTimeOffset CreatedAt, string? SuspendedBecause)
+internal sealed record Tenant(string Id, string Name, DateTimeOffset CreatedAt, string? SuspendedBecause) : IRevisioned
 {
+    /// <summary>The stream's revision, set by the store.</summary>
+    public int Version { get; set; }
+
     public bool Suspended => SuspendedBecause is not null;
 
     public static string Key(string slug) => $"tenant:{slug}";

@@ -10,13 +10,13 @@ namespace Platform.Inference.Predict.Admission;
 internal sealed record Limits(string Plan, long? MonthlyQuota, Rate PerTenant, Rate PerKey, int MaxConcurrent);
 
 /// <summary>A tenant's running counts. They outlive plans: a new plan brings new limits, not a fresh start.</summary>
-internal sealed class TenantAdmission(TimeProvider time)
+internal sealed class TenantAdmission(AskForQuota ask, TimeProvider time)
 {
     private readonly TokenBucket tenant = new();
     private readonly ConcurrentDictionary<string, TokenBucket> keys = new(StringComparer.Ordinal);
     private int underWay;
 
-    public MonthlyCount Month { get; } = new();
+    public TenantQuota Quota { get; } = new(ask, time);
 
     /// <summary>Lets a request in, or says which limit is in the way. Every request let in must <see cref="Leave"/>.</summary>
     public Refusal? Enter(Limits limits, string? keyId)
@@ -36,18 +36,10 @@ internal sealed class TenantAdmission(TimeProvider time)
     public void Leave() => Interlocked.Decrement(ref underWay);
 
     /// <summary>Takes the call's rows from the month's quota, or says that it is used up.</summary>
-    public Refusal? Take(Limits limits, int units, out MonthlyCount.Taken taken)
-    {
-        var now = time.GetUtcNow();
-        if (Month.TryTake(units, limits.MonthlyQuota, now, out taken)) return null;
-        var (quota, used, ends) = (limits.MonthlyQuota.GetValueOrDefault(), Month.Used(now), Month.EndsAt(now));
-        return new Refusal(RefusalKind.LimitReached, "monthly-quota-reached",
-            $"The plan '{limits.Plan}' allows {quota:N0} predictions a month; {used:N0} are used and this call asks for {units:N0}.", null,
-            $"Ask for a larger plan, or wait until the quota begins anew on {ends:yyyy-MM-dd}.")
-        { RetryAfter = ends - now };
-    }
+    public ValueTask<Result<Taken>> TakeAsync(Limits limits, int units, CancellationToken ct) =>
+        limits.MonthlyQuota is { } quota ? Quota.TakeAsync(limits.Plan, quota, units, ct) : new(default(Taken));
 
     private Refusal TooFast(string of, Rate rate, long wait) => new(RefusalKind.LimitReached, "rate-limit",
-        $"The {of}'s limit of {rate.PerSecond:0.##} requests a second (at most {Math.Max(1, rate.Burst)} at once) is reached.", null, "Send less often, or send several rows in one call.")
+        $"The {of}'s limit of {rate.PerSecond:0.###} requests a second (at most {Math.Max(1, rate.Burst)} at once) is reached.", null, "Send less often, or send several rows in one call.")
     { RetryAfter = TimeSpan.FromSeconds((double)wait / time.TimestampFrequency) };
 }

@@ -23,9 +23,15 @@ internal sealed class TokenBucket
         var each = (long)(ticksPerSecond / rate.PerSecond);
         while (true)
         {
-            var seen = Volatile.Read(ref full);
+            var (seen, whole) = (Volatile.Read(ref full), each * Math.Max(1, rate.Burst));
+            // Empty is as far as it goes: what was owed under a slower rate is not owed under this one. The second is for callers whose clock was read earlier.
+            if (seen > now + whole + ticksPerSecond)
+            {
+                Interlocked.CompareExchange(ref full, now + whole, seen);
+                continue;
+            }
             var next = Math.Max(seen, now) + each;
-            wait = next - now - (each * Math.Max(1, rate.Burst));
+            wait = next - now - whole;
             if (wait > 0) return false;
             if (Interlocked.CompareExchange(ref full, next, seen) == seen) return true;
         }

@@ -2,6 +2,7 @@ using System.Buffers;
 using System.Buffers.Binary;
 using System.Text;
 using System.Threading.Tasks.Sources;
+using Platform.Inference.Predict.Admission;
 
 namespace Platform.Inference.Predict.Journal;
 
@@ -33,15 +34,21 @@ internal sealed class JournalEntry : IBufferWriter<byte>, IValueTaskSource<Journ
     private const int Smallest = 1024, LargestKept = 64 << 10;
     private static readonly DateTimeOffset PostgresEpoch = new(2000, 1, 1, 0, 0, 0, TimeSpan.Zero);
 
-    private ManualResetValueTaskSourceCore<JournalOutcome> source = new() { RunContinuationsAsynchronously = true };
+    private ManualResetValueTaskSourceCore<JournalOutcome> source;
     private byte[] buffer = ArrayPool<byte>.Shared.Rent(Smallest);
 
     public Guid Id { get; private set; }
 
     public DateTimeOffset CreatedAt { get; private set; }
 
+    /// <summary>Whose prediction it is.</summary>
+    public string Tenant { get; private set; } = "";
+
     /// <summary>Whether the caller waits for the commit.</summary>
     public bool Durable { get; private set; }
+
+    /// <summary>What the call took of its tenant's quota; the writer settles it with the row, or gives it back.</summary>
+    public Taken Quota { get; set; }
 
     public int Length { get; private set; }
 
@@ -54,6 +61,7 @@ internal sealed class JournalEntry : IBufferWriter<byte>, IValueTaskSource<Journ
     {
         source.Reset();
         Durable = durable;
+        Quota = default;
         Length = 0;
         BinaryPrimitives.WriteInt16BigEndian(GetSpan(2), Fields);
         Length += 2;
@@ -90,6 +98,12 @@ internal sealed class JournalEntry : IBufferWriter<byte>, IValueTaskSource<Journ
         Int(number);
     }
 
+    public void TenantField(string tenant)
+    {
+        Tenant = tenant;
+        Field(tenant);
+    }
+
     /// <summary>The prediction's id and the moment in it, which is all the precision <c>created_at</c> has: so a row can be found by its id alone.</summary>
     public void IdAndTime(Guid id)
     {
@@ -112,6 +126,7 @@ internal sealed class JournalEntry : IBufferWriter<byte>, IValueTaskSource<Journ
         return milliseconds < 253402300800000 ? DateTimeOffset.FromUnixTimeMilliseconds(milliseconds) : DateTimeOffset.MaxValue;
     }
 
+    /// <summary>The caller goes on on this thread, so never on a writer's: see <see cref="JournalAnswers"/>.</summary>
     public void Resolve(JournalOutcome outcome) => source.SetResult(outcome);
 
     /// <summary>Makes it ready for the next caller and lets go of an unusually large buffer.</summary>

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.ObjectPool;
@@ -10,7 +11,8 @@ namespace Platform.Inference.Predict.Journal;
 /// <summary>How the journal is written.</summary>
 internal sealed record JournalOptions
 {
-    /// <summary>Writers, each with a connection and a thread of its own. A second one fills its batch while the first waits for the disk.</summary>
+    /// <summary>Writers, each with a connection and a thread of its own. A second one fills its batch while the first waits for the disk. One more is kept
+    /// for the few rows of tenants that write little.</summary>
     public int Writers { get; init; } = 2;
 
     /// <summary>Predictions that may wait to be written; more are refused with 503.</summary>
@@ -46,6 +48,9 @@ internal sealed partial class JournalWriter : IHostedService, IDisposable
     private readonly CancellationTokenSource giveUp = new();
     private Task[] writers = [];
     private volatile bool down;
+
+    /// <summary>The database answers and cannot write: its disk is full, or it is read-only.</summary>
+    private volatile bool refuses;
     private volatile bool closed;
     private long committed;
 
@@ -92,8 +97,8 @@ internal sealed partial class JournalWriter : IHostedService, IDisposable
 
     public Task StartAsync(CancellationToken cancellationToken)
     {
-        writers = [.. Enumerable.Range(0, options.Writers).Select(_ =>
-            Task.Factory.StartNew(() => new Lane(this).Run(), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default))];
+        writers = [.. Enumerable.Range(0, options.Writers + 1).Select(i =>
+            Task.Factory.StartNew(() => new Lane(this, ofLight: i == options.Writers).Run(), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default))];
         return Task.CompletedTask;
     }
 
@@ -113,20 +118,52 @@ internal sealed partial class JournalWriter : IHostedService, IDisposable
         }
     }
 
-    public void Dispose() => giveUp.Dispose();
+    public void Dispose()
+    {
+        giveUp.Dispose();
+        queue.Dispose();
+    }
 
     private void Finish(JournalEntry entry, JournalOutcome outcome)
     {
         queue.Finished(entry);
         if (outcome is JournalOutcome.Committed) Interlocked.Increment(ref committed);
-        if (entry.Durable) entry.Resolve(outcome);
+        // What may be in the journal is the journal's to count.
+        if (outcome is JournalOutcome.Committed or JournalOutcome.Unknown) entry.Quota.Settle();
+        else entry.Quota.GiveBack();
+        if (entry.Durable) JournalAnswers.Queue([entry], outcome);
         else Return(entry);
     }
 
+    /// <summary>A batch is on disk. Its callers go on a few to a work item: waking a thread for each would cost more than what they have left to do.</summary>
+    private void OnDisk(List<JournalEntry> rows)
+    {
+        Interlocked.Add(ref committed, rows.Count);
+        foreach (var row in rows)
+        {
+            queue.Finished(row);
+            row.Quota.Settle();
+        }
+        // A row that was given back may be a durable one of somebody else's a moment later, so each is looked at once only.
+        rows.RemoveAll(row =>
+        {
+            if (row.Durable) return false;
+            Return(row);
+            return true;
+        });
+        for (var i = 0; i < rows.Count; i += JournalAnswers.Callers)
+        {
+            JournalAnswers.Queue([.. CollectionsMarshal.AsSpan(rows)[i..Math.Min(i + JournalAnswers.Callers, rows.Count)]], JournalOutcome.Committed);
+        }
+    }
+
     /// <summary>One writer: a thread that blocks, because its commits must not queue behind the requests that wait for them.</summary>
-    private sealed class Lane(JournalWriter journal)
+    private sealed class Lane(JournalWriter journal, bool ofLight)
     {
         private readonly List<JournalEntry> batch = [];
+
+        /// <summary>Whose rows were taken; the rows themselves may be somebody else's by the end.</summary>
+        private readonly List<string> taken = [];
 
         /// <summary>Buffered rows that are not in the journal yet.</summary>
         private readonly List<JournalEntry> kept = [];
@@ -142,12 +179,19 @@ internal sealed partial class JournalWriter : IHostedService, IDisposable
         private int backend;
         private DateOnly partitionsUntil;
 
+        /// <summary>The statement for the month that was written last, so that it is not made for every commit.</summary>
+        private DateOnly copyOf;
+        private string copyInto = "";
+
         public void Run()
         {
             while (true)
             {
                 var idle = kept.Count == 0 && unsure.Count == 0 && !journal.down;
-                var open = journal.queue.Take(batch, BatchBytes, idle ? Timeout.InfiniteTimeSpan : journal.options.RetryPause);
+                var wait = idle ? Timeout.InfiniteTimeSpan : journal.options.RetryPause;
+                var open = ofLight ? journal.queue.TakeLight(batch, BatchBytes, wait) : journal.queue.Take(batch, BatchBytes, wait);
+                taken.Clear();
+                foreach (var entry in batch) taken.Add(entry.Tenant);
                 if (!open)
                 {
                     if (kept.Count == 0 && unsure.Count == 0) break;
@@ -164,6 +208,7 @@ internal sealed partial class JournalWriter : IHostedService, IDisposable
                     LogBroken(journal.log, failure);
                     Refuse(batch);
                 }
+                journal.queue.Written(CollectionsMarshal.AsSpan(taken));
             }
             Abandon();
             connection?.Dispose();
@@ -192,6 +237,11 @@ internal sealed partial class JournalWriter : IHostedService, IDisposable
             {
                 // One month, one partition, one COPY; on all but one evening a month that is the whole batch.
                 var month = Month(batch[0]);
+                if (batch.TrueForAll(entry => Month(entry) == month))
+                {
+                    Write(batch);
+                    break;
+                }
                 var rows = batch.FindAll(entry => Month(entry) == month);
                 batch.RemoveAll(entry => Month(entry) == month);
                 Write(rows);
@@ -212,7 +262,8 @@ internal sealed partial class JournalWriter : IHostedService, IDisposable
             {
                 var month = Month(rows[0]);
                 if (month > partitionsUntil) EnsurePartitions(open, month);
-                var copy = open.BeginRawBinaryCopy($"copy inference.predictions_{month:yyyy_MM} ({JournalEntry.Columns}) from stdin (format binary)");
+                if (month != copyOf) (copyOf, copyInto) = (month, $"copy inference.predictions_{month:yyyy_MM} ({JournalEntry.Columns}) from stdin (format binary)");
+                var copy = open.BeginRawBinaryCopy(copyInto);
                 copy.WriteTimeout = copy.ReadTimeout = (int)journal.options.Patience.TotalMilliseconds;
                 copy.Write(CopyHeader);
                 foreach (var row in rows) copy.Write(row.Bytes);
@@ -220,8 +271,8 @@ internal sealed partial class JournalWriter : IHostedService, IDisposable
                 copy.Flush();
                 sent = true;
                 copy.Dispose();
-                journal.down = false;
-                foreach (var row in rows) journal.Finish(row, JournalOutcome.Committed);
+                journal.down = journal.refuses = false;
+                journal.OnDisk(rows);
             }
             catch (PostgresException failure) when (!IsLosingConnection(failure))
             {
@@ -247,7 +298,8 @@ internal sealed partial class JournalWriter : IHostedService, IDisposable
             var rowsFault = failure.SqlState[..2] is "22" or "23" or "54";
             if (!rowsFault)
             {
-                LogRefused(journal.log, failure.SqlState, failure.MessageText);
+                if (!journal.refuses) LogRefused(journal.log, failure.SqlState, failure.MessageText);
+                journal.refuses = true;
                 Disconnect(failure);
                 Refuse(rows);
             }
@@ -314,19 +366,36 @@ internal sealed partial class JournalWriter : IHostedService, IDisposable
         private bool Connected()
         {
             if (connection is not null) return true;
+            NpgsqlConnection? opening = null;
             try
             {
-                var opening = journal.database.OpenConnection();
+                opening = journal.database.OpenConnection();
                 EnsurePartitions(opening, Today());
+                if (journal.refuses) TryToWrite(opening);
                 (connection, backend) = (opening, opening.ProcessID);
                 if (journal.down) LogBack(journal.log);
-                journal.down = false;
+                journal.down = journal.refuses = false;
                 return true;
             }
             catch (Exception failure) when (failure is NpgsqlException or TimeoutException or System.Net.Sockets.SocketException or IOException)
             {
+                if (opening is not null && !ReferenceEquals(opening, connection)) opening.Dispose();
                 Disconnect(failure);
                 return false;
+            }
+        }
+
+        /// <summary>Whether there is room again is found out on some megabytes that are gone right after, and not on a caller's prediction.</summary>
+        private static void TryToWrite(NpgsqlConnection open)
+        {
+            using var write = new NpgsqlCommand("create temporary table room on commit drop as select repeat('x', 1000) as filler from generate_series(1, 4000)", open);
+            try
+            {
+                write.ExecuteNonQuery();
+            }
+            catch (PostgresException failure) when (failure.SqlState == PostgresErrorCodes.InsufficientPrivilege)
+            {
+                // A database that lets nobody have temporary tables; the next prediction will tell.
             }
         }
 
@@ -407,6 +476,20 @@ internal sealed partial class JournalWriter : IHostedService, IDisposable
 
     [LoggerMessage(Level = LogLevel.Error, Message = "{Lost} buffered predictions were answered and could not be written before the end.")]
     private static partial void LogLost(ILogger log, int lost);
+}
+
+/// <summary>Lets callers go on who waited for a commit, on a thread of the pool and one after the other.</summary>
+internal sealed class JournalAnswers(JournalEntry[] entries, JournalOutcome outcome) : IThreadPoolWorkItem
+{
+    /// <summary>How many go on behind one another.</summary>
+    public const int Callers = 8;
+
+    public static void Queue(JournalEntry[] entries, JournalOutcome outcome) => ThreadPool.UnsafeQueueUserWorkItem(new JournalAnswers(entries, outcome), preferLocal: false);
+
+    public void Execute()
+    {
+        foreach (var entry in entries) entry.Resolve(outcome);
+    }
 }
 
 /// <summary>What callers are told when the journal cannot take their prediction.</summary>

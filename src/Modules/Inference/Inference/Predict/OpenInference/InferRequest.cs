@@ -8,21 +8,23 @@ using Platform.Kernel;
 namespace Platform.Inference.Predict.OpenInference;
 
 /// <summary>Reads an infer request of the Open Inference Protocol into tensors, in one pass when the members come in the usual order (data last),
-/// and tolerating what real clients send: members in any order, unknown members and parameters, nested or flat data, bare NaN.</summary>
+/// and tolerating what real clients send: members in any order, unknown members and parameters, nested or flat data, bare NaN.
+/// Inputs may be in the JSON or, in the order in which they are named there, in the bytes that follow it.</summary>
 internal static class InferRequest
 {
-    private const int MaxDepth = 100, MaxRank = 16;
+    private const int MaxDepth = 100;
 
-    public static Refusal? Read(ReadOnlySpan<byte> body, PredictionWork work)
+    /// <param name="binary">What follows the JSON.</param>
+    public static Refusal? Read(ReadOnlySpan<byte> body, ReadOnlySpan<byte> binary, PredictionWork work)
     {
         if (!Utf8.IsValid(body)) return Refusal.Invalid("not-utf8", "The body is not valid UTF-8.", null, "Encode the JSON as UTF-8.");
-        var refusal = ReadStrict(body, work, out var malformed);
+        var refusal = ReadStrict(body, binary, work, out var malformed);
         if (!malformed || !BareNumbers.Quote(body, out var quoted)) return refusal;
         // Python clients write NaN and Infinity as they are. That is no JSON, but it is clear what is meant.
         try
         {
             foreach (var tensor in work.Tensors.Inputs) tensor.Clear();
-            return ReadStrict(quoted.Span, work, out _);
+            return ReadStrict(quoted.Span, binary, work, out _);
         }
         finally
         {
@@ -30,19 +32,30 @@ internal static class InferRequest
         }
     }
 
-    private static Refusal? ReadStrict(ReadOnlySpan<byte> body, PredictionWork work, out bool malformed)
+    /// <summary>A body that is the bytes of the model's one input and nothing else; all outputs are answered as bytes.</summary>
+    public static Refusal? ReadRaw(ReadOnlySpan<byte> body, PredictionWork work)
+    {
+        Span<bool> given = stackalloc bool[Math.Min(work.Tensors.Inputs.Length, 1)];
+        var inputs = new GivenInputs(work, given);
+        Ask(work, [], true);
+        return inputs.OnlyRaw(body) ?? inputs.Complete();
+    }
+
+    private static Refusal? ReadStrict(ReadOnlySpan<byte> body, ReadOnlySpan<byte> binary, PredictionWork work, out bool malformed)
     {
         malformed = false;
         var reader = new Utf8JsonReader(body, new JsonReaderOptions { MaxDepth = MaxDepth });
         try
         {
-            var refusal = ReadBody(ref reader, body, work);
+            var refusal = ReadBody(ref reader, body, binary, work);
             if (refusal is null) reader.Read();
             return refusal;
         }
         catch (JsonException failure)
         {
             malformed = true;
+            // An opening bracket counts once it is behind the reader.
+            if (reader.CurrentDepth >= MaxDepth - 1) return Refusal.Invalid("too-deep", $"The JSON is nested deeper than {MaxDepth} at byte {reader.BytesConsumed + 1}.", null, "Send 'data' flat: the shape says how it is nested.");
             return JsonRefusal.Of(body, reader.BytesConsumed, failure, null);
         }
         catch (InvalidOperationException)
@@ -51,13 +64,16 @@ internal static class InferRequest
         }
     }
 
-    private static Refusal? ReadBody(ref Utf8JsonReader reader, ReadOnlySpan<byte> body, PredictionWork work)
+    private static Refusal? ReadBody(ref Utf8JsonReader reader, ReadOnlySpan<byte> body, ReadOnlySpan<byte> binary, PredictionWork work)
     {
         if (!reader.Read() || reader.TokenType is not JsonTokenType.StartObject)
             return Refusal.Invalid("wrong-type", "The body is not a JSON object.", null, "Send {\"inputs\": [{\"name\", \"shape\", \"datatype\", \"data\"}]}.");
         Span<bool> given = stackalloc bool[Math.Min(work.Tensors.Inputs.Length, 1024)];
         if (work.Tensors.Inputs.Length > given.Length) given = new bool[work.Tensors.Inputs.Length];
-        work.Wanted = work.Plan.AllOutputs;
+        var inputs = new GivenInputs(work, given);
+        var parameters = default(Parameters);
+        var outputs = work.Asked;
+        outputs.Clear();
         var hasInputs = false;
         while (reader.Read() && reader.TokenType is JsonTokenType.PropertyName)
         {
@@ -66,11 +82,12 @@ internal static class InferRequest
             {
                 if (hasInputs) return Refusal.Invalid("duplicate-member", "'inputs' is there twice.", "inputs", "Send it once.");
                 hasInputs = true;
-                refusal = ReadInputs(ref reader, body, work, given);
+                refusal = ReadInputs(ref reader, body, ref binary, inputs);
             }
             else if (reader.ValueTextEquals("outputs"u8))
             {
-                refusal = ReadOutputs(ref reader, work);
+                if (outputs.Count > 0) return Refusal.Invalid("duplicate-member", "'outputs' is there twice.", "outputs", "Send it once.");
+                refusal = ReadOutputs(ref reader, work, outputs);
             }
             else if (reader.ValueTextEquals("id"u8))
             {
@@ -79,6 +96,10 @@ internal static class InferRequest
                     return Refusal.Invalid("wrong-type", "'id' is not a text of at most 1024 bytes.", "id", "Send a short text, or leave it out.");
                 work.RequestId = reader.GetString();
             }
+            else if (reader.ValueTextEquals("parameters"u8))
+            {
+                refusal = ReadParameters(ref reader, ref parameters) ?? SetTimeout(work, parameters);
+            }
             else
             {
                 reader.Read();
@@ -86,33 +107,37 @@ internal static class InferRequest
             }
             if (refusal is not null) return refusal;
         }
-        for (var i = 0; i < work.Tensors.Inputs.Length; i++)
-        {
-            if (given[i]) continue;
-            var missing = work.Tensors.Inputs[i].Layout;
-            return Refusal.Invalid("missing-input", $"The input '{missing.Name}' is missing.", missing.Name, $"The model takes: {string.Join("; ", work.Plan.Inputs.Take(20).Select(layout => layout.ToString()))}.");
-        }
-        var batch = Array.FindIndex(work.Plan.Inputs, layout => layout.HasFreeBatch);
-        work.Units = batch < 0 ? 1 : (int)Math.Max(1, work.Tensors.Inputs[batch].Shape[0]);
-        return null;
+        if (binary.Length > 0)
+            return Refusal.Invalid("unexpected-data", $"{binary.Length:N0} bytes follow the JSON that no input claims.", "Inference-Header-Content-Length", "Give each input in binary its parameter 'binary_data_size'; together they are what follows the JSON.");
+        Ask(work, outputs, parameters.BinaryDataOutput is true);
+        return inputs.Complete();
     }
 
-    private static Refusal? ReadInputs(ref Utf8JsonReader reader, ReadOnlySpan<byte> body, PredictionWork work, scoped Span<bool> given)
+    /// <summary>None named is all of them.</summary>
+    private static void Ask(PredictionWork work, List<(int Index, bool? Binary)> outputs, bool binary)
+    {
+        work.Wanted = outputs.Count == 0 ? work.Plan.AllOutputs : [.. outputs.Select(output => output.Index)];
+        if (outputs.Count == 0 ? binary : outputs.Exists(output => output.Binary ?? binary))
+            work.Binary = [.. work.Wanted.Select((_, i) => outputs.Count == 0 || (outputs[i].Binary ?? binary))];
+    }
+
+    private static Refusal? ReadInputs(ref Utf8JsonReader reader, ReadOnlySpan<byte> body, ref ReadOnlySpan<byte> binary, scoped GivenInputs inputs)
     {
         reader.Read();
         if (reader.TokenType is not JsonTokenType.StartArray) return Refusal.Invalid("wrong-type", "'inputs' is not a list of tensors.", "inputs", "Send a list.");
         while (reader.Read() && reader.TokenType is not JsonTokenType.EndArray)
         {
             if (reader.TokenType is not JsonTokenType.StartObject) return Refusal.Invalid("wrong-type", "A member of 'inputs' is not an object.", "inputs", "Send {\"name\", \"shape\", \"datatype\", \"data\"}.");
-            if (ReadInput(ref reader, body, work, given) is { } refusal) return refusal;
+            if (ReadInput(ref reader, body, ref binary, inputs) is { } refusal) return refusal;
         }
         return null;
     }
 
-    private static Refusal? ReadInput(ref Utf8JsonReader reader, ReadOnlySpan<byte> body, PredictionWork work, scoped Span<bool> given)
+    private static Refusal? ReadInput(ref Utf8JsonReader reader, ReadOnlySpan<byte> body, ref ReadOnlySpan<byte> binary, scoped GivenInputs inputs)
     {
         string? name = null, datatype = null;
-        Span<long> shape = stackalloc long[MaxRank];
+        var (work, parameters) = (inputs.Work, default(Parameters));
+        Span<long> shape = stackalloc long[GivenInputs.MaxRank];
         var (rank, dataAt, isRead) = (-1, -1, false);
         while (reader.Read() && reader.TokenType is JsonTokenType.PropertyName)
         {
@@ -139,7 +164,8 @@ internal static class InferRequest
                 dataAt = (int)reader.TokenStartIndex;
                 if (name is not null && datatype is not null && rank >= 0)
                 {
-                    if (Find(name, datatype, shape[..rank], body.Length, work, given, out var tensor) is { } misfit) return misfit;
+                    // Every element takes a byte of the body at least.
+                    if (inputs.Find(name, datatype, shape[..rank], body.Length, out var tensor) is { } misfit) return misfit;
                     if (ReadData(ref reader, tensor!) is { } bad) return bad;
                     isRead = true;
                 }
@@ -148,19 +174,39 @@ internal static class InferRequest
                     reader.Skip();
                 }
             }
+            else if (reader.ValueTextEquals("parameters"u8))
+            {
+                if (ReadParameters(ref reader, ref parameters) is { } refusal) return refusal;
+            }
             else
             {
                 reader.Read();
                 reader.Skip();
             }
         }
+        if (parameters.BinaryDataSize is { } length) return ReadBinary(name, datatype, shape, rank, length, hasData: dataAt >= 0, ref binary, inputs);
         if (isRead) return null;
         var lacking = name is null ? "name" : datatype is null ? "datatype" : rank < 0 ? "shape" : dataAt < 0 ? "data" : null;
         if (lacking is not null) return Refusal.Invalid("missing-member", $"The input {(name is null ? "" : $"'{name}' ")}has no '{lacking}'.", name ?? "inputs", "Send name, shape, datatype and data.");
-        if (Find(name!, datatype!, shape[..rank], body.Length, work, given, out var late) is { } unfit) return unfit;
+        if (inputs.Find(name!, datatype!, shape[..rank], body.Length, out var late) is { } unfit) return unfit;
         var again = new Utf8JsonReader(body[dataAt..], new JsonReaderOptions { MaxDepth = MaxDepth, AllowMultipleValues = true });
         again.Read();
         return ReadData(ref again, late!);
+    }
+
+    /// <summary>An input whose data is the next so many bytes behind the JSON.</summary>
+    private static Refusal? ReadBinary(string? name, string? datatype, scoped Span<long> shape, int rank, long length, bool hasData, ref ReadOnlySpan<byte> binary, scoped GivenInputs inputs)
+    {
+        var lacking = name is null ? "name" : datatype is null ? "datatype" : rank < 0 ? "shape" : null;
+        if (lacking is not null) return Refusal.Invalid("missing-member", $"The input {(name is null ? "" : $"'{name}' ")}has no '{lacking}'.", name ?? "inputs", "Send name, shape and datatype.");
+        if (hasData) return Refusal.Invalid("duplicate-member", $"The input '{GivenInputs.Short(name!)}' has both 'data' and 'binary_data_size'.", name, "Send its values once.");
+        if (length > binary.Length)
+            return Refusal.Invalid("missing-data", $"The input '{GivenInputs.Short(name!)}' has a 'binary_data_size' of {length:N0}; {binary.Length:N0} bytes are left after the JSON.", name,
+                "Send the bytes after the JSON, and say with the header Inference-Header-Content-Length how long the JSON is.");
+        var bytes = binary[..(int)length];
+        binary = binary[(int)length..];
+        var most = Datatypes.Parse(datatype!) is { } type ? bytes.Length / TensorBytes.Least(type) : 0;
+        return inputs.Find(name!, datatype!, shape[..rank], most, out var tensor) ?? TensorBytes.Read(bytes, tensor!);
     }
 
     private static string? KnownName(ref Utf8JsonReader reader, PredictionWork work)
@@ -188,40 +234,12 @@ internal static class InferRequest
         if (reader.TokenType is not JsonTokenType.StartArray) return Bad(name);
         while (reader.Read() && reader.TokenType is not JsonTokenType.EndArray)
         {
-            if (rank == MaxRank || reader.TokenType is not JsonTokenType.Number || !reader.TryGetInt64(out var size) || size < 0) return Bad(name);
+            if (rank == GivenInputs.MaxRank || reader.TokenType is not JsonTokenType.Number || !reader.TryGetInt64(out var size) || size < 0) return Bad(name);
             shape[rank++] = size;
         }
         return null;
 
-        static Refusal Bad(string? name) => Refusal.Invalid("bad-shape", $"The shape of input {(name is null ? "" : $"'{name}' ")}is not a list of at most {MaxRank} whole numbers from 0 up.", name ?? "inputs", "Send a shape such as [1, 8].");
-    }
-
-    /// <summary>The tensor for this input, made ready for as many elements as its shape says.</summary>
-    private static Refusal? Find(string name, string datatype, scoped ReadOnlySpan<long> shape, int bodyLength, PredictionWork work, scoped Span<bool> given, out Tensor? tensor)
-    {
-        tensor = null;
-        var index = Array.FindIndex(work.Plan.Inputs, layout => layout.Name == name);
-        if (index < 0) return Refusal.Invalid("unknown-input", $"The model has no input '{Short(name)}'.", Short(name), Nearest.Mend(name, [.. work.Plan.Inputs.Select(layout => layout.Name)]));
-        var expected = work.Plan.Inputs[index];
-        if (given[index]) return Refusal.Invalid("duplicate-input", $"The input '{name}' is there twice.", name, "Send each input once.");
-        if (datatype != expected.Datatype.Name())
-            return Refusal.Invalid("wrong-datatype", $"The input '{name}' is {Short(datatype)}; the model takes {expected.Datatype.Name()}.", name, $"Send {expected.Datatype.Name()}.");
-        var fits = shape.Length == expected.Shape.Length;
-        for (var i = 0; fits && i < shape.Length; i++) fits = expected.Shape[i] < 0 || expected.Shape[i] == shape[i];
-        if (!fits)
-            return Refusal.Invalid("wrong-shape", $"The input '{name}' has the shape [{string.Join(",", shape.ToArray())}]; the model takes [{string.Join(",", expected.Shape)}].", name, "Send that shape; -1 stands for any size.");
-        long count = 1;
-        foreach (var size in shape)
-        {
-            // Every element takes a byte of the body at least, so a larger product cannot be meant.
-            if (size != 0 && count > bodyLength / size) return Mismatch(name, "more elements than the body can hold", "fewer");
-            count *= size;
-        }
-        given[index] = true;
-        tensor = work.Tensors.Inputs[index];
-        tensor.SetShape(shape);
-        tensor.Resize((int)count);
-        return null;
+        static Refusal Bad(string? name) => Refusal.Invalid("bad-shape", $"The shape of input {(name is null ? "" : $"'{name}' ")}is not a list of at most {GivenInputs.MaxRank} whole numbers from 0 up.", name ?? "inputs", "Send a shape such as [1, 8].");
     }
 
     /// <summary>Reads values from a value or a list, however nested, in row-major order.</summary>
@@ -240,13 +258,13 @@ internal static class InferRequest
             }
             else
             {
-                if (index == tensor.Count) return Mismatch(tensor.Layout.Name, $"{tensor.Count} elements", "more");
+                if (index == tensor.Count) return GivenInputs.Mismatch(tensor.Layout.Name, $"{tensor.Count} elements", "more");
                 if (!ReadElement(ref reader, tensor, index)) return WrongElement(ref reader, tensor, index);
                 index++;
             }
         }
         while (depth > 0 && reader.Read());
-        return index == tensor.Count ? null : Mismatch(tensor.Layout.Name, $"{tensor.Count} elements", index.ToString());
+        return index == tensor.Count ? null : GivenInputs.Mismatch(tensor.Layout.Name, $"{tensor.Count} elements", index.ToString());
     }
 
     private static bool ReadElement(ref Utf8JsonReader reader, Tensor tensor, int index)
@@ -292,7 +310,7 @@ internal static class InferRequest
         }
     }
 
-    private static Refusal? ReadOutputs(ref Utf8JsonReader reader, PredictionWork work)
+    private static Refusal? ReadOutputs(ref Utf8JsonReader reader, PredictionWork work, List<(int Index, bool? Binary)> outputs)
     {
         reader.Read();
         if (reader.TokenType is JsonTokenType.Null) return null;
@@ -302,34 +320,89 @@ internal static class InferRequest
         {
             if (reader.TokenType is not JsonTokenType.StartObject) return Refusal.Invalid("wrong-type", "A member of 'outputs' is not an object.", "outputs", "Send {\"name\"}.");
             string? name = null;
+            var parameters = default(Parameters);
             while (reader.Read() && reader.TokenType is JsonTokenType.PropertyName)
             {
+                if (reader.ValueTextEquals("parameters"u8))
+                {
+                    if (ReadParameters(ref reader, ref parameters) is { } bad) return bad;
+                    continue;
+                }
                 var isName = reader.ValueTextEquals("name"u8);
                 reader.Read();
                 if (isName && reader.TokenType is JsonTokenType.String) name = reader.GetString();
                 else reader.Skip();
             }
             if (name is null) return Refusal.Invalid("missing-member", "A member of 'outputs' has no 'name'.", "outputs", "Send {\"name\"}.");
-            var index = Array.FindIndex(work.Plan.Outputs, layout => layout.Name == name);
-            if (index < 0) return Refusal.Invalid("unknown-output", $"The model has no output '{Short(name)}'.", Short(name), Nearest.Mend(name, [.. work.Plan.Outputs.Select(layout => layout.Name)]));
-            if (wanted.Contains(index)) return Refusal.Invalid("duplicate-output", $"The output '{name}' is asked for twice.", name, "Ask for it once.");
+            var refusal = GivenInputs.FindOutput(work, name, wanted, out var index) ?? (parameters.Unserved is { } unserved ? GivenInputs.Unserved(unserved, name) : null);
+            if (refusal is not null) return refusal;
             wanted.Add(index);
+            outputs.Add((index, parameters.BinaryData));
         }
-        if (wanted.Count > 0) work.Wanted = [.. wanted];
         return null;
     }
 
-    private static Refusal Mismatch(string name, string promised, string got) =>
-        Refusal.Invalid("wrong-count", $"The shape of input '{name}' promises {promised}; 'data' has {got}.", name, "Make shape and data agree.");
+    /// <summary>Reads the few parameters that mean something here and passes over all others.</summary>
+    private static Refusal? ReadParameters(ref Utf8JsonReader reader, ref Parameters parameters)
+    {
+        reader.Read();
+        if (reader.TokenType is not JsonTokenType.StartObject)
+        {
+            reader.Skip();
+            return null;
+        }
+        while (reader.Read() && reader.TokenType is JsonTokenType.PropertyName)
+        {
+            var (isData, isOutput, isSize) = (reader.ValueTextEquals("binary_data"u8), reader.ValueTextEquals("binary_data_output"u8), reader.ValueTextEquals("binary_data_size"u8));
+            if (reader.ValueTextEquals("classification"u8)) parameters.Unserved = "classification";
+            if (reader.ValueTextEquals("shared_memory_region"u8)) parameters.Unserved = "shared_memory_region";
+            var isTimeout = reader.ValueTextEquals("timeout"u8);
+            reader.Read();
+            if (isTimeout)
+            {
+                parameters.Timeout = reader.TokenType is JsonTokenType.Number && reader.TryGetUInt64(out var microseconds) ? microseconds : null;
+                parameters.HasTimeout = true;
+                reader.Skip();
+            }
+            else if (isSize)
+            {
+                if (reader.TokenType is not JsonTokenType.Number || !reader.TryGetInt64(out var size) || size < 0)
+                    return Refusal.Invalid("wrong-type", "A 'binary_data_size' is not a whole number from 0 up.", "binary_data_size", "Send the length of the input's bytes.");
+                parameters.BinaryDataSize = size;
+            }
+            else if (isData || isOutput)
+            {
+                if (reader.TokenType is not (JsonTokenType.True or JsonTokenType.False))
+                    return Refusal.Invalid("wrong-type", $"'{(isData ? "binary_data" : "binary_data_output")}' is neither true nor false.", isData ? "binary_data" : "binary_data_output", "Send true or false.");
+                var value = reader.TokenType is JsonTokenType.True;
+                if (isData) parameters.BinaryData = value;
+                else parameters.BinaryDataOutput = value;
+            }
+            else
+            {
+                reader.Skip();
+            }
+        }
+        return null;
+    }
+
+    /// <summary>A request's own; of inputs and outputs it means nothing.</summary>
+    private static Refusal? SetTimeout(PredictionWork work, Parameters parameters)
+    {
+        if (!parameters.HasTimeout) return null;
+        if (parameters.Timeout is not { } microseconds) return GivenInputs.BadTimeout;
+        work.Timeout = GivenInputs.Timeout(microseconds);
+        return null;
+    }
 
     private static Refusal WrongElement(ref Utf8JsonReader reader, Tensor tensor, int index)
     {
-        var what = reader.TokenType is JsonTokenType.Number or JsonTokenType.String ? Short(Encoding.UTF8.GetString(reader.ValueSpan))
+        var what = reader.TokenType is JsonTokenType.Number or JsonTokenType.String ? GivenInputs.Short(Encoding.UTF8.GetString(reader.ValueSpan))
             : reader.TokenType is JsonTokenType.StartObject ? "an object" : reader.TokenType.ToString().ToLowerInvariant();
         return Refusal.Invalid("wrong-element", $"Element {index} of input '{tensor.Layout.Name}' is {what}, which is no {tensor.Layout.Datatype.Name()}.", tensor.Layout.Name, $"Send values that {tensor.Layout.Datatype.Name()} can hold.");
     }
 
-    private static string Short(string text) => text.Length <= 80 ? text : text[..80] + "…";
+    private record struct Parameters(bool? BinaryData, bool? BinaryDataOutput, long? BinaryDataSize, string? Unserved, bool HasTimeout, ulong? Timeout);
 }
 
 /// <summary>JSON with bare NaN and Infinity in it, with those words put in quotes.</summary>

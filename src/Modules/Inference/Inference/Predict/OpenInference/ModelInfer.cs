@@ -13,14 +13,14 @@ internal static class ModelInfer
     internal sealed record Request(string? Id, object? Parameters, IReadOnlyList<InputTensor> Inputs, IReadOnlyList<RequestedOutput>? Outputs);
 
     /// <param name="Shape">The batch is the first dimension.</param>
-    /// <param name="Data">Row-major, nested or flat.</param>
-    internal sealed record InputTensor(string Name, IReadOnlyList<long> Shape, string Datatype, object Data, object? Parameters);
+    /// <param name="Data">Row-major, nested or flat; absent when <c>parameters.binary_data_size</c> says how many bytes behind the JSON are this input's.</param>
+    internal sealed record InputTensor(string Name, IReadOnlyList<long> Shape, string Datatype, object? Data, object? Parameters);
 
     internal sealed record RequestedOutput(string Name, object? Parameters);
 
     internal sealed record Response(string ModelName, string ModelVersion, string? Id, object Parameters, IReadOnlyList<OutputTensor> Outputs);
 
-    internal sealed record OutputTensor(string Name, IReadOnlyList<long> Shape, string Datatype, IReadOnlyList<object> Data);
+    internal sealed record OutputTensor(string Name, IReadOnlyList<long> Shape, string Datatype, object? Parameters, IReadOnlyList<object>? Data);
 
     internal static void Map(IEndpointRouteBuilder routes)
     {
@@ -33,13 +33,16 @@ internal static class ModelInfer
 
         Task PostVersion(string endpoint, string version, HttpContext context)
         {
-            var found = ProtocolRoutes.Find(predictor, context, endpoint, version);
+            var found = ProtocolRoutes.Find(predictor.Table, context, endpoint, version);
             return found.Refusal is { } refusal ? tensors.RefuseAsync(context, refusal) : predictor.AnswerAsync(context, context.Features.Get<Caller>()!, found.Value, tensors);
         }
     }
 
-    private static RouteHandlerBuilder Describe(this RouteHandlerBuilder route) => route.Needs(Permissions.Predict)
-        .WithSummary("Predict with tensors (Open Inference Protocol)").Accepts<Request>("application/json", "*/*").Produces<Response>().Refuses();
+    private static RouteHandlerBuilder Describe(this RouteHandlerBuilder route) => route.Needs(Permissions.Predict).WithMetadata(new NeedsNothingAround())
+        .WithSummary("Predict with tensors (Open Inference Protocol)")
+        .WithDescription("With the header `Inference-Header-Content-Length`, the body is so many bytes of JSON and then the bytes of those inputs that have a `binary_data_size`; with 0 it is the bytes of the only input. "
+            + "Outputs come as bytes where `binary_data` (or `binary_data_output` for all) asks for it. Bodies may be packed with gzip or deflate.")
+        .Accepts<Request>("application/json", "*/*").Produces<Response>().Refuses();
 }
 
 /// <summary><see cref="ModelInfer"/> with the version or alias in the address: refused unless that is what the endpoint serves now.</summary>

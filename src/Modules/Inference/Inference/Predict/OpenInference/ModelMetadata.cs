@@ -4,6 +4,7 @@ using Microsoft.AspNetCore.Routing;
 using Microsoft.Extensions.DependencyInjection;
 using Platform.Inference.Predict.Runtimes;
 using Platform.Kernel;
+using Platform.Registry.Contracts;
 
 namespace Platform.Inference.Predict.OpenInference;
 
@@ -12,19 +13,30 @@ internal static class ModelMetadata
 {
     internal static void Map(IEndpointRouteBuilder routes)
     {
-        var predictor = routes.ServiceProvider.GetRequiredService<Predictor>();
-        routes.MapGet(ProtocolRoutes.Model, (string endpoint, HttpContext context) => AnswerAsync(predictor, context, endpoint, null)).WithName(nameof(ModelMetadata)).Describe();
-        routes.MapGet(ProtocolRoutes.Version, (string endpoint, string version, HttpContext context) => AnswerAsync(predictor, context, endpoint, version)).WithName(nameof(ModelVersionMetadata)).Describe();
+        var table = routes.ServiceProvider.GetRequiredService<ServingTable>();
+        routes.MapGet(ProtocolRoutes.Model, (string endpoint, HttpContext context) => AnswerAsync(table, context, endpoint, null)).WithName(nameof(ModelMetadata)).Describe();
+        routes.MapGet(ProtocolRoutes.Version, (string endpoint, string version, HttpContext context) => AnswerAsync(table, context, endpoint, version)).WithName(nameof(ModelVersionMetadata)).Describe();
     }
 
-    private static Task AnswerAsync(Predictor predictor, HttpContext context, string endpoint, string? version)
+    private static Task AnswerAsync(ServingTable table, HttpContext context, string endpoint, string? version)
     {
-        var found = ProtocolRoutes.Find(predictor, context, endpoint, version);
+        var found = ProtocolRoutes.Find(table, context, endpoint, version);
         if (found.Refusal is { } refusal) return ProtocolJson.RefuseAsync(context, refusal);
-        var plan = found.Value;
-        var description = new ModelDescription(endpoint, [plan.Version.Version.ToString()], "onnx_onnxv1", [.. plan.Inputs.Select(Describe)], [.. plan.Outputs.Select(Describe)]);
-        return ProtocolJson.WriteAsync(context, StatusCodes.Status200OK, description, ProtocolJsonContext.Default.ModelDescription);
+        return ProtocolJson.WriteAsync(context, StatusCodes.Status200OK, Of(found.Value), ProtocolJsonContext.Default.ModelDescription);
     }
+
+    public static ModelDescription Of(ServingPlan plan) =>
+        new(plan.Terms.Endpoint, [plan.Version.Version.ToString()], Platform(plan.Version.Kind), [.. plan.Inputs.Select(Describe)], [.. plan.Outputs.Select(Describe)]);
+
+    /// <summary>For an ONNX file what clients know it by, after the protocol's own examples; for anything else the same form with what it is.</summary>
+    public static string Platform(ArtifactKind kind) => kind switch
+    {
+        ArtifactKind.Onnx => "onnx_onnxv1",
+        ArtifactKind.MlNet => "mlnet_zip",
+        ArtifactKind.Remote => "openinference_remote",
+        ArtifactKind.Composite => "ensemble",
+        _ => throw new InvalidOperationException($"{kind} is not served."),
+    };
 
     private static TensorDescription Describe(TensorLayout layout) => new(layout.Name, layout.Datatype.Name(), layout.Shape);
 

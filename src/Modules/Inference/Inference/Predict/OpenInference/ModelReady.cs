@@ -11,14 +11,14 @@ internal static class ModelReady
 {
     internal static void Map(IEndpointRouteBuilder routes)
     {
-        var predictor = routes.ServiceProvider.GetRequiredService<Predictor>();
-        routes.MapGet($"{ProtocolRoutes.Model}/ready", (string endpoint, HttpContext context) => AnswerAsync(predictor, context, endpoint, null)).WithName(nameof(ModelReady)).Describe();
-        routes.MapGet($"{ProtocolRoutes.Version}/ready", (string endpoint, string version, HttpContext context) => AnswerAsync(predictor, context, endpoint, version)).WithName(nameof(ModelVersionReady)).Describe();
+        var table = routes.ServiceProvider.GetRequiredService<ServingTable>();
+        routes.MapGet($"{ProtocolRoutes.Model}/ready", (string endpoint, HttpContext context) => AnswerAsync(table, context, endpoint, null)).WithName(nameof(ModelReady)).Describe();
+        routes.MapGet($"{ProtocolRoutes.Version}/ready", (string endpoint, string version, HttpContext context) => AnswerAsync(table, context, endpoint, version)).WithName(nameof(ModelVersionReady)).Describe();
     }
 
-    private static Task AnswerAsync(Predictor predictor, HttpContext context, string endpoint, string? version)
+    private static Task AnswerAsync(ServingTable table, HttpContext context, string endpoint, string? version)
     {
-        var found = ProtocolRoutes.Find(predictor, context, endpoint, version);
+        var found = ProtocolRoutes.Find(table, context, endpoint, version);
         if ((found.Refusal ?? found.Value.Model.Failure) is { } refusal) return ProtocolJson.RefuseAsync(context, refusal);
         return ProtocolJson.WriteAsync(context, StatusCodes.Status200OK, new ModelHealth(endpoint, Ready: true), ProtocolJsonContext.Default.ModelHealth);
     }

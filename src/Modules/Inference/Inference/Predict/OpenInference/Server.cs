@@ -11,8 +11,9 @@ namespace Platform.Inference.Predict.OpenInference;
 /// <summary>What this server is and which parts of the protocol it speaks.</summary>
 internal static class ServerMetadata
 {
-    private static readonly ServerDescription Description = new("platform",
-        typeof(ServerMetadata).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion.Split('+')[0] ?? "0", ["parameters"]);
+    public static readonly ServerDescription Description = new("platform",
+        typeof(ServerMetadata).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion.Split('+')[0] ?? "0",
+        ["binary_tensor_data", "parameters", "model_repository", "statistics", "model_configuration"]);
 
     internal static void Map(IEndpointRouteBuilder routes) =>
         routes.MapGet("v2", (Delegate)((HttpContext context) => ProtocolJson.WriteAsync(context, StatusCodes.Status200OK, Description, ProtocolJsonContext.Default.ServerDescription)))
@@ -37,13 +38,17 @@ internal static class ServerReady
         var (table, journal) = (routes.ServiceProvider.GetRequiredService<ServingTable>(), routes.ServiceProvider.GetRequiredService<JournalWriter>());
         routes.MapGet("v2/health/ready", (Delegate)((HttpContext context) =>
             {
-                var why = !table.IsReady ? "The endpoints are being prepared." : journal.IsDown ? "The prediction journal cannot be written." : null;
+                var why = Why(table, journal);
                 return ProtocolJson.WriteAsync(context, why is null ? StatusCodes.Status200OK : StatusCodes.Status503ServiceUnavailable,
                     new ServerHealth(true, why is null, why), ProtocolJsonContext.Default.ServerHealth);
             }))
             .WithName(nameof(ServerReady)).IsOpen("Probes carry no credential, and the answer tells nothing else.")
             .WithSummary("Ask whether the server is ready (Open Inference Protocol)").Produces<ServerHealth>().Produces<ServerHealth>(StatusCodes.Status503ServiceUnavailable);
     }
+
+    /// <summary>Why the server is not ready; null when it is.</summary>
+    public static string? Why(ServingTable table, JournalWriter journal) =>
+        !table.IsReady ? "The endpoints are being prepared." : journal.IsDown ? "The prediction journal cannot be written." : null;
 }
 
 /// <summary>Every other address under <c>/v2</c>, and every other verb: clients read errors of routes that do not exist, too.</summary>

@@ -72,7 +72,7 @@ internal sealed class OnnxModel : ILoadedModel
             }
             inPlace = asDeclared.ToFrozenSet();
         }
-        catch (ModelRunException failure) when (failure.Failure is RunFailure.Failed)
+        catch (ModelRunException failure) when (failure.Failure is RunFailure.Failed or RunFailure.OutOfMemory)
         {
             // Zeros may be outside what the model was made for (an index, a word it must know): it may still serve real rows.
         }
@@ -119,6 +119,7 @@ internal sealed class OnnxModel : ILoadedModel
         try
         {
             using var values = session.Run(kept.Options, kept.InputNames, kept.Inputs, kept.OutputNames);
+            RunLimits.Check(values.Sum(value => value.GetTensorTypeAndShape() is var info ? info.ElementCount * Math.Max(1, DatatypeOf(info.ElementDataType)?.Size() ?? 1) : 0));
             for (var i = 0; i < values.Count; i++) Copy(values[i], set.Outputs[kept.Wanted[i]]);
         }
         catch (OnnxRuntimeException failure)
@@ -135,7 +136,7 @@ internal sealed class OnnxModel : ILoadedModel
         }
     }
 
-    private static ModelRunException Failure(RunSeat seat, OnnxRuntimeException failure) => new(seat.End() ?? RunFailure.Failed, failure.Message, failure);
+    private static ModelRunException Failure(RunSeat seat, OnnxRuntimeException failure) => new(seat.End() ?? (NativeMemory.IsShortage(failure.Message) ? RunFailure.OutOfMemory : RunFailure.Failed), failure.Message, failure);
 
     private static void Zero(Tensor input, int rows)
     {
@@ -156,10 +157,12 @@ internal sealed class OnnxModel : ILoadedModel
         Span<long> shape = stackalloc long[output.Layout.Shape.Length];
         output.Layout.Shape.CopyTo(shape);
         if (output.Layout.HasFreeBatch) shape[0] = rows;
-        long count = 1;
+        // In floating point, which does not overflow, because a file may declare any shape.
+        var count = 1.0;
         foreach (var size in shape) count *= size;
+        RunLimits.Check(count * output.Layout.Datatype.Size());
         output.SetShape(shape);
-        output.Resize(checked((int)count));
+        output.Resize((int)count);
     }
 
     private static void Copy(OrtValue value, Tensor output)

@@ -37,6 +37,9 @@ internal sealed class Tensor(TensorLayout layout) : IDisposable
     /// <summary>What the runtime keeps beside the tensor so as not to build it again; the tensor only disposes it.</summary>
     public IDisposable? Kept { get; set; }
 
+    /// <summary>Memory it holds, filled or not.</summary>
+    public int HeldBytes => data.Length + (texts.Length * 8);
+
     public bool IsText => Layout.Datatype is Datatype.Bytes;
 
     /// <summary>Where the values begin. Stays the same until the tensor grows.</summary>
@@ -44,6 +47,9 @@ internal sealed class Tensor(TensorLayout layout) : IDisposable
 
     /// <summary>The values as they lie in memory (little-endian, row-major); not for texts.</summary>
     public Span<byte> Raw => data.AsSpan(0, Count * Layout.Datatype.Size());
+
+    /// <summary><see cref="Raw"/>, for who sends it.</summary>
+    public ReadOnlyMemory<byte> RawMemory => data.AsMemory(0, Count * Layout.Datatype.Size());
 
     /// <summary>Forgets the values and keeps the memory.</summary>
     public void Clear() => (Count, textEnd) = (0, 0);
@@ -67,6 +73,16 @@ internal sealed class Tensor(TensorLayout layout) : IDisposable
             Room(checked(count * Layout.Datatype.Size()), Count * Layout.Datatype.Size());
         }
         Count = count;
+    }
+
+    /// <summary>Takes the shape and the values of another tensor of the same datatype.</summary>
+    public void CopyFrom(Tensor other)
+    {
+        Clear();
+        SetShape(other.Shape);
+        Resize(other.Count);
+        if (!IsText) other.Raw.CopyTo(Raw);
+        else for (var i = 0; i < Count; i++) SetText(i, other.Text(i));
     }
 
     public Span<T> Values<T>() where T : unmanaged
@@ -140,10 +156,27 @@ internal sealed class TensorSet : IDisposable
     /// <summary>What the runtime keeps for the whole run; the set only disposes it.</summary>
     public IDisposable? Kept { get; set; }
 
+    /// <summary>What a composite's members take and give in between, one for each; empty for any other model.</summary>
+    public TensorSet[] Parts { get; set; } = [];
+
+    /// <summary>Memory its tensors hold.</summary>
+    public int HeldBytes
+    {
+        get
+        {
+            var bytes = 0;
+            foreach (var tensor in Inputs) bytes += tensor.HeldBytes;
+            foreach (var tensor in Outputs) bytes += tensor.HeldBytes;
+            foreach (var part in Parts) bytes += part.HeldBytes;
+            return bytes;
+        }
+    }
+
     public void Clear()
     {
         foreach (var tensor in Inputs) tensor.Shrink();
         foreach (var tensor in Outputs) tensor.Shrink();
+        foreach (var part in Parts) part.Clear();
     }
 
     public void Dispose()
@@ -151,5 +184,6 @@ internal sealed class TensorSet : IDisposable
         Kept?.Dispose();
         foreach (var tensor in Inputs) tensor.Dispose();
         foreach (var tensor in Outputs) tensor.Dispose();
+        foreach (var part in Parts) part.Dispose();
     }
 }

@@ -1,0 +1,250 @@
+using JasperFx;
+using JasperFx.Events;
+using Marten;
+using MediatR;
+using Platform.Kernel;
+using Platform.Registry.Contracts;
+using Platform.Registry.Models;
+using Platform.Registry.Retention;
+using Platform.Registry.Tracking;
+
+namespace Platform.Registry.Mlflow;
+
+/// <summary><c>registered-models/…</c>: the platform's own models, by MLflow's words.</summary>
+internal static class RegisteredModelRoutes
+{
+    internal static void Map(MlflowRoutes.Table routes)
+    {
+        routes.Post("mlflow/registered-models/create", Permissions.Write, "Register a model", CreateAsync);
+        routes.Get("mlflow/registered-models/get", Permissions.Read, "Get a model", GetAsync);
+        routes.Get("mlflow/registered-models/search", Permissions.Read, "Search models", SearchAsync);
+        routes.Patch("mlflow/registered-models/update", Permissions.Write, "Describe a model", UpdateAsync);
+        routes.Post("mlflow/registered-models/rename", Permissions.Write, "Rename a model", RenameAsync);
+        routes.Delete("mlflow/registered-models/delete", Permissions.Write, "Delete a model", DeleteAsync);
+        routes.Post("mlflow/registered-models/set-tag", Permissions.Write, "Set a model's tag", SetTagAsync);
+        routes.Delete("mlflow/registered-models/delete-tag", Permissions.Write, "Delete a model's tag", DeleteTagAsync);
+        routes.Post("mlflow/registered-models/alias", Permissions.Write, "Point an alias at a version", SetAliasAsync);
+        routes.Get("mlflow/registered-models/alias", Permissions.Read, "Get the version of an alias", GetByAliasAsync);
+        routes.Delete("mlflow/registered-models/alias", Permissions.Write, "Remove an alias", DeleteAliasAsync);
+        routes.Post("mlflow/registered-models/get-latest-versions", Permissions.Read, "Get the latest version of each stage", LatestAsync);
+        routes.Get("mlflow/registered-models/get-latest-versions", Permissions.Read, "Get the latest version of each stage", LatestAsync);
+    }
+
+    /// <summary>A model's name. It stands in addresses and in the keys of versions, so what would cut those apart is refused.</summary>
+    public static string Name(MlflowCall call, string parameter = "name")
+    {
+        var name = call.Required(parameter, 256);
+        if (name.Any(letter => letter is '/' or ':' or '\\' || char.IsControl(letter)) || name is "." or "..") call.Refuse($"Invalid model name: '{name}'. It may not contain '/', ':' or '\\'.");
+        return name;
+    }
+
+    public static Refusal Missing(string name) => new(RefusalKind.NotFound, "RESOURCE_DOES_NOT_EXIST", $"Registered Model with name={name} not found", "name");
+
+    /// <summary>Writes to a model: reads it under its lock, has the events decided, and saves them.</summary>
+    public static async Task<Result<RegisteredModel>> WriteAsync(MlflowCall call, string name, Func<RegisteredModel, IDocumentSession, Task<Result<IReadOnlyList<object>>>> decide)
+    {
+        var session = call.Get<IDocumentSession>();
+        // A stream that is not there cannot be locked, and the look tells before the wait.
+        if (await session.FindModelAsync(name, call.Aborted) is null) return Missing(name);
+        var stream = await session.Events.FetchForExclusiveWriting<RegisteredModel>(RegisteredModel.Key(name), call.Aborted);
+        if (stream.Aggregate is not { Deleted: false } model) return Missing(name);
+        var events = await decide(model, session);
+        if (events.Refusal is { } refusal) return refusal;
+        if (events.Value.Count == 0) return model;
+        stream.AppendMany(events.Value);
+        await session.SaveChangesAsync(call.Aborted);
+        return (await session.LoadAsync<RegisteredModel>(RegisteredModel.Key(name), call.Aborted))!;
+    }
+
+    /// <summary>A model with the latest version of each stage.</summary>
+    public static object Shown(RegisteredModel model, IEnumerable<ModelVersion> versions) => new
+    {
+        model.Name,
+        CreationTimestamp = model.RegisteredAt.ToUnixTimeMilliseconds(),
+        LastUpdatedTimestamp = (model.ChangedAt ?? model.RegisteredAt).ToUnixTimeMilliseconds(),
+        UserId = model.RegisteredBy,
+        model.Description,
+        LatestVersions = MlflowJson.Unless<object>([.. Latest(versions).Select(v => ModelVersionRoutes.Shown(v, model))]),
+        Tags = MlflowJson.Pairs(model.Tags),
+        Aliases = MlflowJson.Unless<object>([.. model.Aliases.OrderBy(a => a.Key, StringComparer.Ordinal).Select(a => new { Alias = a.Key, Version = a.Value.ToString() })]),
+    };
+
+    private static IEnumerable<ModelVersion> Latest(IEnumerable<ModelVersion> versions) => versions.GroupBy(v => v.Stage).Select(stage => stage.MaxBy(v => v.Facts.Version)!).OrderBy(v => v.Facts.Version);
+
+    private static async Task<Result<object?>> CreateAsync(MlflowCall call)
+    {
+        var (name, description) = (Name(call), call.Text("description", MlflowRules.LongestDescription));
+        var tags = MlflowRules.Dictionary(call.Objects("tags", MlflowRules.RegistryTag));
+        if (call.Wrong is { } wrong) return wrong;
+        var session = call.Get<IDocumentSession>();
+        var exists = Refusal.Conflict("RESOURCE_ALREADY_EXISTS", $"Registered Model (name={name}) already exists.", "name");
+        try
+        {
+            var stream = await session.Events.FetchForWriting<RegisteredModel>(RegisteredModel.Key(name), call.Aborted);
+            if (stream.Aggregate is { Deleted: false }) return exists;
+            stream.AppendOne(new ModelRegistered(description));
+            if (tags.Count > 0) stream.AppendOne(new ModelTagsChanged(tags));
+            await session.SaveChangesAsync(call.Aborted);
+        }
+        catch (Exception raced) when (raced is ConcurrencyException or EventStreamUnexpectedMaxEventIdException or ExistingStreamIdCollisionException or Marten.Exceptions.ExistingStreamIdCollisionException)
+        {
+            return exists;
+        }
+
+        return await ShownAsync(session, (await session.FindModelAsync(name, call.Aborted))!, call.Aborted);
+    }
+
+    private static async Task<Result<object?>> GetAsync(MlflowCall call)
+    {
+        var name = Name(call);
+        if (call.Wrong is { } wrong) return wrong;
+        var session = call.Get<IQuerySession>();
+        return await session.FindModelAsync(name, call.Aborted) is { } model ? await ShownAsync(session, model, call.Aborted) : Missing(name);
+    }
+
+    private static async Task<Result<object?>> SearchAsync(MlflowCall call)
+    {
+        var most = call.MaxResults(100, 1_000);
+        var filter = call.Take(SearchFilter.ParsePlain(call.Text("filter"), ["name"], []));
+        var orders = call.Texts("order_by").Select(clause => call.Take(SearchFilter.ParsePlainOrder(clause, ["name", "timestamp", "last_updated_timestamp"]))).ToArray();
+        var page = call.Take(ListPage.Read(call.Text("page_token")));
+        if (call.Wrong is { } wrong) return wrong;
+
+        var session = call.Get<IQuerySession>();
+        var models = await session.Query<RegisteredModel>().Where(m => m.DeletedAt == null).ToListAsync(call.Aborted);
+        var matching = models.Where(m => filter!.All(c => PlainSearch.Matches(c, _ => m.Name, m.Tags)));
+        var sorted = PlainSearch.Sort(matching, orders!, (m, key) => key is "name" ? m.Name : m.ChangedAt ?? m.RegisteredAt, m => m.Name);
+        var (items, next) = ListPage.Cut(sorted, page, most);
+        string[] names = [.. items.Select(m => m.Name)];
+        var versions = (await session.Query<ModelVersion>().Where(v => v.Model.IsOneOf(names)).ToListAsync(call.Aborted)).ToLookup(v => v.Model);
+        return Result<object?>.Ok(new { RegisteredModels = MlflowJson.Unless<object>([.. items.Select(m => Shown(m, versions[m.Name]))]), NextPageToken = next });
+    }
+
+    private static async Task<Result<object?>> UpdateAsync(MlflowCall call)
+    {
+        var (name, description) = (Name(call), call.Text("description", MlflowRules.LongestDescription));
+        if (call.Wrong is { } wrong) return wrong;
+        return await ShownAsync(call, await WriteAsync(call, name, (_, _) => Events(new ModelDescribed(description))));
+    }
+
+    /// <summary>The versions go along with their numbers; the old name is free.</summary>
+    private static async Task<Result<object?>> RenameAsync(MlflowCall call)
+    {
+        var (name, to) = (Name(call), Name(call, "new_name"));
+        if (call.Wrong is { } wrong) return wrong;
+        if (name == to) return MlflowCall.Bad("The new name is the one it has.");
+        if (await NeededAsync(call, name) is { } needed) return needed;
+        var renamed = await WriteAsync(call, name, async (model, session) =>
+        {
+            if (model.Aliases.Count > 0) return Refusal.Conflict("RESOURCE_CONFLICT", $"'{name}' has aliases ({string.Join(", ", model.Aliases.Keys.Order())}), which approvals know by its name.", "name", "Remove them first.");
+            var target = await session.Events.FetchForWriting<RegisteredModel>(RegisteredModel.Key(to), call.Aborted);
+            if (target.Aggregate is not null) return Refusal.Conflict("RESOURCE_ALREADY_EXISTS", $"Registered Model (name={to}) already exists, or did and its version numbers are taken.", "new_name");
+            var versions = await session.Query<ModelVersion>().Where(v => v.Model == name).ToListAsync(call.Aborted);
+            target.AppendOne(new ModelRegistered(model.Description));
+            if (model.Tags.Count > 0) target.AppendOne(new ModelTagsChanged(model.Tags));
+            foreach (var v in versions.OrderBy(v => v.Facts.Version))
+            {
+                target.AppendOne(v.Facts with { Description = v.Description, Tags = v.Tags, Stage = v.Stage, AddedAt = v.AddedAt });
+            }
+
+            return Result<IReadOnlyList<object>>.Ok([new ModelDeleted(to)]);
+        });
+        if (renamed.Refusal is { } refusal) return refusal;
+        return await ShownAsync(call.Get<IDocumentSession>(), (await call.Get<IDocumentSession>().FindModelAsync(to, call.Aborted))!, call.Aborted);
+    }
+
+    private static async Task<Result<object?>> DeleteAsync(MlflowCall call)
+    {
+        var name = Name(call);
+        if (call.Wrong is { } wrong) return wrong;
+        if (await NeededAsync(call, name) is { } needed) return needed;
+        return ExperimentRoutes.Nothing(await WriteAsync(call, name, (_, _) => Events(new ModelDeleted(null))));
+    }
+
+    private static async Task<Result<object?>> SetTagAsync(MlflowCall call)
+    {
+        var (name, tag) = (Name(call), MlflowRules.RegistryTag(call));
+        if (call.Wrong is { } wrong) return wrong;
+        return ExperimentRoutes.Nothing(await WriteAsync(call, name, (model, _) => Events(new ModelTagsChanged(new Dictionary<string, string>(model.Tags) { [tag.Key] = tag.Value }))));
+    }
+
+    private static async Task<Result<object?>> DeleteTagAsync(MlflowCall call)
+    {
+        var (name, key) = (Name(call), MlflowRules.Key(call, "tag"));
+        if (call.Wrong is { } wrong) return wrong;
+        return ExperimentRoutes.Nothing(await WriteAsync(call, name, (model, _) => model.Tags.ContainsKey(key) ? Events(new ModelTagsChanged(model.Tags.Where(t => t.Key != key).ToDictionary())) : Events()));
+    }
+
+    /// <summary>Governance's gate holds here as everywhere.</summary>
+    private static async Task<Result<object?>> SetAliasAsync(MlflowCall call)
+    {
+        var (name, alias, version) = (Name(call), Alias(call), ModelVersionRoutes.Number(call));
+        if (call.Wrong is { } wrong) return wrong;
+        var moved = await SetAlias.Handler.MoveAsync(call.Get<IDocumentSession>(), call.Get<IMediator>(), new(name, alias, version), call.Aborted);
+        return moved.Refusal switch
+        {
+            null => Result<object?>.Ok(null),
+            { Code: "no-such-model" } => Missing(name),
+            { Code: "no-such-model-version" } => ModelVersionRoutes.Missing(name, version),
+            { Code: "approval-required" } gate => gate with { Kind = RefusalKind.Forbidden, Code = "PERMISSION_DENIED" },
+            var other => other,
+        };
+    }
+
+    private static async Task<Result<object?>> GetByAliasAsync(MlflowCall call)
+    {
+        var (name, alias) = (Name(call), Alias(call));
+        if (call.Wrong is { } wrong) return wrong;
+        var session = call.Get<IQuerySession>();
+        if (await session.FindModelAsync(name, call.Aborted) is not { } model) return Missing(name);
+        if (!model.Aliases.TryGetValue(alias, out var number)) return MlflowCall.Bad($"Registered model alias {alias} not found.");
+        var version = await session.LoadAsync<ModelVersion>(ModelVersion.Key(name, number), call.Aborted);
+        return version is null ? ModelVersionRoutes.Missing(name, number) : Result<object?>.Ok(new { ModelVersion = ModelVersionRoutes.Shown(version, model) });
+    }
+
+    private static async Task<Result<object?>> DeleteAliasAsync(MlflowCall call)
+    {
+        var (name, alias) = (Name(call), Alias(call));
+        if (call.Wrong is { } wrong) return wrong;
+        return ExperimentRoutes.Nothing(await WriteAsync(call, name, (model, _) => model.Aliases.ContainsKey(alias) ? Events(new ModelAliasRemoved(alias)) : Events()));
+    }
+
+    private static async Task<Result<object?>> LatestAsync(MlflowCall call)
+    {
+        var name = Name(call);
+        string[] stages = [.. call.Texts("stages").Select(stage => ModelVersionRoutes.Stage(call, stage))];
+        if (call.Wrong is { } wrong) return wrong;
+        var session = call.Get<IQuerySession>();
+        if (await session.FindModelAsync(name, call.Aborted) is not { } model) return Missing(name);
+        var versions = await session.Query<ModelVersion>().Where(v => v.Model == name).ToListAsync(call.Aborted);
+        return Result<object?>.Ok(new { ModelVersions = MlflowJson.Unless<object>([.. Latest(versions).Where(v => stages.Length == 0 || stages.Contains(v.Stage)).Select(v => ModelVersionRoutes.Shown(v, model))]) });
+    }
+
+    private static string Alias(MlflowCall call)
+    {
+        var alias = call.Required("alias", 255);
+        if (alias.Any(letter => !(char.IsLetterOrDigit(letter) || letter is '_' or '-'))) call.Refuse($"Invalid alias name: '{alias}'. Names may only contain alphanumerics, underscores (_), and dashes (-).");
+        else if (alias.Equals("latest", StringComparison.OrdinalIgnoreCase)) call.Refuse("'latest' alias name (case insensitive) is reserved.");
+        else if (alias.Length > 0 && alias.TrimStart('v', 'V') is var rest && alias.Length - rest.Length <= 1 && rest.Length > 0 && rest.All(char.IsAsciiDigit)) call.Refuse($"Version alias name '{alias}' is reserved.");
+        return alias;
+    }
+
+    /// <summary>Whether an endpoint serves the model, as a refusal.</summary>
+    /// <summary>Why the model keeps its name: it is served, or held.</summary>
+    private static async Task<Refusal?> NeededAsync(MlflowCall call, string name) =>
+        await call.Get<IMediator>().Send(new FindEndpointsOf(name), call.Aborted) is [_, ..] endpoints
+            ? Refusal.Conflict("RESOURCE_CONFLICT", $"'{name}' is served by {string.Join(", ", endpoints.Select(e => $"'{e.Name}'").Take(10))}.", "name", "Retire those endpoints first.")
+            : await call.Get<RetentionStore>().HeldAsync(call.Tenant, name, call.Aborted);
+
+    internal static Task<Result<IReadOnlyList<object>>> Events(params object[] events) => Task.FromResult(Result<IReadOnlyList<object>>.Ok(events));
+
+    private static async Task<Result<object?>> ShownAsync(MlflowCall call, Result<RegisteredModel> written) =>
+        written.Refusal is { } refusal ? refusal : await ShownAsync(call.Get<IDocumentSession>(), written.Value, call.Aborted);
+
+    private static async Task<Result<object?>> ShownAsync(IQuerySession session, RegisteredModel model, CancellationToken ct)
+    {
+        var name = model.Name;
+        var versions = await session.Query<ModelVersion>().Where(v => v.Model == name).ToListAsync(ct);
+        return Result<object?>.Ok(new { RegisteredModel = Shown(model, versions) });
+    }
+}

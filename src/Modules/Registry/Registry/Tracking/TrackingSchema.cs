@@ -1,0 +1,188 @@
+namespace Platform.Registry.Tracking;
+
+/// <summary>The tables of experiments and runs. Run by the owner role; every row is bound to its tenant by policy.</summary>
+/// <remarks>Runs are rows and not events (docs/adr/0009-runs-are-rows.md). The experiment stands in each table a search begins at, because a run never
+/// leaves its experiment and an index that begins with it makes a search cost what the experiment holds and not what the tenant does.
+/// Long texts are indexed by their first 200 characters, which is what fits into a page of a B-tree; searches compare the rest themselves. The head is a column
+/// and not an expression of the index: under row-level security PostgreSQL looks into an index only with operators it knows to tell nothing, and left() is none.</remarks>
+internal static class TrackingSchema
+{
+    public const string Sql =
+        """
+        create schema if not exists registry;
+        grant usage on schema registry to platform_app;
+
+        create table if not exists registry.experiments (
+            tenant_id         text    not null,
+            experiment_id     bigint  not null,  -- counted within the tenant; 0 is Default
+            name              text    collate "C" not null,
+            artifact_location text    not null,
+            deleted           boolean not null default false,
+            created_at        bigint  not null,  -- times are milliseconds since 1970, as clients send them
+            updated_at        bigint  not null,
+            tags              jsonb   not null default '{}',
+            primary key (tenant_id, experiment_id)
+        );
+        -- A deleted experiment's name is free at once.
+        create unique index if not exists experiments_by_name on registry.experiments (tenant_id, name) where not deleted;
+
+        create table if not exists registry.runs (
+            tenant_id     text    not null,
+            run_id        uuid    not null,
+            experiment_id bigint  not null,
+            name          text    collate "C" not null,
+            user_id       text    collate "C" not null,
+            status        text    collate "C" not null check (status in ('RUNNING', 'SCHEDULED', 'FINISHED', 'FAILED', 'KILLED')),
+            start_time    bigint  not null,
+            end_time      bigint,
+            deleted       boolean not null default false,
+            artifact_uri  text    collate "C" not null,
+            primary key (tenant_id, run_id)
+        );
+        create index if not exists runs_by_start on registry.runs (tenant_id, experiment_id, start_time desc, run_id);
+        create index if not exists runs_by_end on registry.runs (tenant_id, experiment_id, end_time, start_time desc, run_id);
+
+        create table if not exists registry.run_params (
+            tenant_id     text   not null,
+            run_id        uuid   not null,
+            experiment_id bigint not null,
+            key           text   collate "C" not null,
+            value         text   collate "C" not null,
+            head          text   collate "C" not null generated always as (left(value, 200)) stored,
+            primary key (tenant_id, run_id, key)
+        );
+        create index if not exists run_params_by_value on registry.run_params (tenant_id, experiment_id, key, head, run_id);
+
+        create table if not exists registry.run_tags (
+            tenant_id     text   not null,
+            run_id        uuid   not null,
+            experiment_id bigint not null,
+            key           text   collate "C" not null,
+            value         text   collate "C" not null,
+            head          text   collate "C" not null generated always as (left(value, 200)) stored,
+            primary key (tenant_id, run_id, key)
+        );
+        create index if not exists run_tags_by_value on registry.run_tags (tenant_id, experiment_id, key, head, run_id);
+
+        -- The latest value of each metric: the greatest (step, timestamp, value).
+        create table if not exists registry.run_metrics (
+            tenant_id     text   not null,
+            run_id        uuid   not null,
+            experiment_id bigint not null,
+            key           text   collate "C" not null,
+            value         double precision not null,
+            timestamp     bigint not null,
+            step          bigint not null,
+            primary key (tenant_id, run_id, key)
+        );
+        create index if not exists run_metrics_by_value on registry.run_metrics (tenant_id, experiment_id, key, value, run_id);
+
+        -- Every value ever logged. The key is the whole row, so that a batch sent twice is there once.
+        create table if not exists registry.metric_history (
+            tenant_id text   not null,
+            run_id    uuid   not null,
+            key       text   collate "C" not null,
+            timestamp bigint not null,
+            step      bigint not null,
+            value     double precision not null,
+            primary key (tenant_id, run_id, key, timestamp, step, value)
+        );
+
+        create table if not exists registry.run_inputs (
+            tenant_id     text   not null,
+            run_id        uuid   not null,
+            experiment_id bigint not null,
+            name          text   collate "C" not null,
+            digest        text   collate "C" not null,
+            source_type   text   not null,
+            source        text   not null,
+            schema        text,
+            profile       text,
+            context       text   collate "C",
+            tags          jsonb  not null default '{}',
+            primary key (tenant_id, run_id, name, digest)
+        );
+        create index if not exists run_inputs_by_name on registry.run_inputs (tenant_id, experiment_id, name, run_id);
+        create index if not exists run_inputs_by_digest on registry.run_inputs (tenant_id, experiment_id, digest, run_id);
+
+        -- Models that runs have logged (MLflow 3), and which run made or used which.
+        create table if not exists registry.logged_models (
+            tenant_id     text   not null,
+            model_id      text   collate "C" not null,
+            experiment_id bigint not null,
+            name          text   collate "C" not null,
+            model_type    text,
+            source_run_id text,
+            status        text   not null check (status in ('LOGGED_MODEL_PENDING', 'LOGGED_MODEL_READY', 'LOGGED_MODEL_UPLOAD_FAILED')),
+            artifact_uri  text   not null,
+            params        jsonb  not null,
+            tags          jsonb  not null,
+            created_at    bigint not null,
+            updated_at    bigint not null,
+            deleted       boolean not null default false,
+            primary key (tenant_id, model_id)
+        );
+        create index if not exists logged_models_by_experiment on registry.logged_models (tenant_id, experiment_id, created_at desc);
+        create table if not exists registry.run_models (
+            tenant_id text    not null,
+            run_id    uuid    not null,
+            model_id  text    collate "C" not null,
+            is_output boolean not null,
+            step      bigint  not null,
+            primary key (tenant_id, run_id, model_id, is_output)
+        );
+        create index if not exists run_models_by_model on registry.run_models (tenant_id, model_id);
+        create index if not exists logged_models_by_run on registry.logged_models (tenant_id, source_run_id);
+
+        -- What was logged of a logged model itself, on which dataset.
+        create table if not exists registry.logged_model_metrics (
+            tenant_id      text   not null,
+            model_id       text   collate "C" not null,
+            run_id         uuid   not null,
+            key            text   collate "C" not null,
+            value          double precision not null,
+            timestamp      bigint not null,
+            step           bigint not null,
+            dataset_name   text   collate "C" not null default '',
+            dataset_digest text   collate "C" not null default '',
+            primary key (tenant_id, model_id, key, dataset_name, dataset_digest, run_id, step, timestamp, value)
+        );
+
+        -- When it was deleted, for what is purged some days later.
+        alter table registry.runs add column if not exists deleted_at bigint;
+        alter table registry.experiments add column if not exists deleted_at bigint;
+        create index if not exists runs_deleted on registry.runs (tenant_id, deleted_at) where deleted;
+
+        -- Artifacts that come in parts.
+        create table if not exists registry.uploads (
+            tenant_id    text   not null,
+            upload_id    uuid   not null,
+            path         text   collate "C" not null,
+            parts        int    not null,
+            begun_at     bigint not null,
+            completed_at bigint,
+            primary key (tenant_id, upload_id)
+        );
+
+        -- Files by path; the content is a blob, found by its hash and kept once however often it is logged.
+        create table if not exists registry.artifacts (
+            tenant_id text   not null,
+            path      text   collate "C" not null,
+            sha256    text   not null,
+            bytes     bigint not null,
+            stored_at timestamptz not null,
+            primary key (tenant_id, path)
+        );
+
+        do $do$
+        declare owned text;
+        begin
+            foreach owned in array array['experiments', 'runs', 'run_params', 'run_tags', 'run_metrics', 'metric_history', 'run_inputs', 'logged_models', 'run_models', 'logged_model_metrics', 'uploads', 'artifacts'] loop
+                execute format('alter table registry.%I enable row level security', owned);
+                execute format('drop policy if exists tenant on registry.%I', owned);
+                execute format($p$create policy tenant on registry.%I using (tenant_id = current_setting('app.tenant_id', true))$p$, owned);
+                execute format('grant select, insert, update, delete on registry.%I to platform_app', owned);
+            end loop;
+        end $do$;
+        """;
+}
