@@ -5,7 +5,6 @@ using FluentValidation;
 using Hangfire;
 using Hangfire.AspNetCore;
 using Hangfire.PostgreSql;
-using Hangfire.PostgreSql.Factories;
 using Hangfire.States;
 using Marten;
 using MediatR;
@@ -147,7 +146,7 @@ internal static class PlatformHost
             UseSlidingInvisibilityTimeout = true,
             InvisibilityTimeout = TimeSpan.FromMinutes(1),
         };
-        services.AddSingleton<JobStorage>(_ => new PostgreSqlStorage(new NpgsqlConnectionFactory(database.AppConnectionString, options), options));
+        services.AddSingleton<JobStorage>(_ => new PostgreSqlStorage(new JobConnections(database.Jobs), options));
         services.AddSingleton<JobActivator>(sp => new AspNetCoreJobActivator(sp.GetRequiredService<IServiceScopeFactory>()));
         services.AddHangfire((sp, hangfire) => hangfire.UseRecommendedSerializerSettings().UseLogProvider(new JobsLog(sp.GetRequiredService<ILoggerFactory>())));
         foreach (var (queue, workers) in ((string, int)[])[(EnqueuedState.DefaultQueue, 2), (HangfireJobs.WaitingQueue, 8)])

@@ -8,23 +8,22 @@ namespace Platform.Host.Store;
 /// by row-level security; <c>platform_daemon</c> may read all tenants' events, to publish them, and nothing else.</summary>
 internal sealed class Database : IAsyncDisposable
 {
-    private Database(NpgsqlDataSource owner, NpgsqlDataSource app, NpgsqlDataSource daemon, string appConnectionString) =>
-        (Owner, App, Daemon, AppConnectionString) = (owner, app, daemon, appConnectionString);
+    private Database(NpgsqlDataSource owner, NpgsqlDataSource app, NpgsqlDataSource jobs, NpgsqlDataSource daemon) => (Owner, App, Jobs, Daemon) = (owner, app, jobs, daemon);
 
     public NpgsqlDataSource Owner { get; }
 
     public NpgsqlDataSource App { get; }
 
-    public NpgsqlDataSource Daemon { get; }
+    /// <summary>The jobs' bookkeeping: as the app's role, with connections of its own, so that jobs and requests do not wait for each other's.</summary>
+    public NpgsqlDataSource Jobs { get; }
 
-    public string AppConnectionString { get; }
+    public NpgsqlDataSource Daemon { get; }
 
     /// <summary>Stands in while the API's description is generated: the store can be configured, and nothing is ever called.</summary>
     public static Database Unconnected()
     {
-        const string Nowhere = "Host=unconnected.invalid";
-        var none = NpgsqlDataSource.Create(Nowhere);
-        return new(none, none, none, Nowhere);
+        var none = NpgsqlDataSource.Create("Host=unconnected.invalid");
+        return new(none, none, none, none);
     }
 
     /// <summary>Connects as the owner and makes sure the two ordinary roles exist, with passwords derived from the master key, so that none is stored.</summary>
@@ -38,11 +37,9 @@ internal sealed class Database : IAsyncDisposable
             var appLogin = await EnsureLoginAsync(connection, "platform_app", database, masterKey, ct);
             var daemonLogin = await EnsureLoginAsync(connection, "platform_daemon", database, masterKey, ct);
 
-            var app = ConnectionAs(ownerConnectionString, appLogin, "platform");
-            app.MaxPoolSize = 80;
-            var daemon = ConnectionAs(ownerConnectionString, daemonLogin, "platform daemon");
-            daemon.MaxPoolSize = 10;
-            return new(owner, NpgsqlDataSource.Create(app), NpgsqlDataSource.Create(daemon), app.ConnectionString);
+            return new(
+                owner, ConnectAs(ownerConnectionString, appLogin, "platform", atMost: 80), ConnectAs(ownerConnectionString, appLogin, "platform jobs", atMost: 60),
+                ConnectAs(ownerConnectionString, daemonLogin, "platform daemon", atMost: 10));
         }
         catch (NpgsqlException e)
         {
@@ -51,8 +48,13 @@ internal sealed class Database : IAsyncDisposable
         }
     }
 
-    private static NpgsqlConnectionStringBuilder ConnectionAs(string ownerConnectionString, (string User, string Password) login, string name) =>
-        new(ownerConnectionString) { Username = login.User, Password = login.Password, ApplicationName = name };
+    private static NpgsqlDataSource ConnectAs(string ownerConnectionString, (string User, string Password) login, string name, int atMost)
+    {
+        var connection = new NpgsqlConnectionStringBuilder(ownerConnectionString) { Username = login.User, Password = login.Password, ApplicationName = name, MaxPoolSize = atMost };
+        // A killed host's statement would otherwise run to its end, and the leader's lock be held for as long: up to a minute in which nobody publishes events.
+        connection.Options = $"{connection.Options} -c client_connection_check_interval=2s".TrimStart();
+        return NpgsqlDataSource.Create(connection);
+    }
 
     /// <summary>Privileges and policies hang on the group role, which is one for the server; the login role is the database's own, so that
     /// installations sharing a server do not share a password.</summary>
@@ -82,6 +84,7 @@ internal sealed class Database : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         await App.DisposeAsync();
+        await Jobs.DisposeAsync();
         await Daemon.DisposeAsync();
         await Owner.DisposeAsync();
     }

@@ -29,7 +29,7 @@ internal sealed class PublishingService(Database database, IReadOnlyList<IModule
 
     private async Task LeadAsync(CancellationToken ct)
     {
-        var electionLock = new PostgresDistributedLock(new PostgresAdvisoryLockKey("platform-daemon", allowHashing: true), database.AppConnectionString);
+        var electionLock = new PostgresDistributedLock(new PostgresAdvisoryLockKey("platform-daemon", allowHashing: true), database.Daemon);
         await using var held = await electionLock.AcquireAsync(cancellationToken: ct);
         using var lost = CancellationTokenSource.CreateLinkedTokenSource(ct, held.HandleLostToken);
 
