@@ -76,6 +76,16 @@ public sealed class ExperimentPagesTests
         await page.ClickAsync("[data-testid=deleted]");
         await Expect(runs).ToHaveCountAsync(1);
         await Expect(runs.First).ToContainTextAsync("a mistake");
+        await page.CheckAsync("input[aria-label='Select a mistake']");
+        await page.ClickAsync("button:has-text('Restore 1')");
+        await Expect(runs).ToHaveCountAsync(0);
+        await page.ClickAsync("[data-testid=deleted]");
+        await page.CheckAsync("input[aria-label='Select a mistake']");
+        await page.ClickAsync("button:has-text('Delete 1')");
+        await Expect(page.Locator("[data-testid=runs]")).Not.ToContainTextAsync("a mistake");
+        await page.OpenAsync($"/runs/{gone}");
+        await page.ClickAsync("button:has-text('Restore')");
+        await Expect(page.Locator("button:has-text('Delete')")).ToBeVisibleAsync();
         await page.OpenAsync("/experiments");
         await page.FillAsync("input[name=name]", "rents");
         await page.ClickAsync("button:has-text('Create')");
@@ -211,6 +221,15 @@ public sealed class ExperimentPagesTests
         await Expect(page.Locator("[data-testid=parallel]")).ToContainTextAsync("missing");
         await Expect(page.Locator("[data-testid=parallel]")).ToContainTextAsync("<img src=x onerror");
         (await page.EvaluateAsync<bool>("() => window.owned === undefined")).ShouldBeTrue();
+        // Of 0 to 12 deep, half and more; a run without a booster is not among those that have one.
+        await page.FillAsync("input[aria-label='depth at least']", "50");
+        await Expect(page.Locator("[data-testid=kept]")).ToContainTextAsync("2 of 4 runs: middling, deep");
+        await Expect(page.Locator("[data-testid=parallel] .registry-out")).ToHaveCountAsync(2);
+        await page.FillAsync("input[aria-label='depth at most']", "90");
+        await Expect(page.Locator("[data-testid=kept]")).ToContainTextAsync("1 of 4 runs: middling");
+        await page.PicturesAsync("runs-brushed");
+        await page.ClickAsync("button:has-text('All runs')");
+        await Expect(page.Locator("[data-testid=parallel] .registry-out")).ToHaveCountAsync(0);
         await Expect(page.Locator("svg[aria-label=rmse] [data-line]")).ToHaveCountAsync(4);
         await page.ClickAsync(".rz-switch >> nth=0");
         await Expect(table.Locator("tr:has-text('seed')")).ToHaveCountAsync(0);

@@ -34,10 +34,10 @@ internal static class LogRoutes
         }
 
         var (metrics, parameters, tags) = (call.Objects("metrics", MlflowRules.OfModel), call.Objects("params", MlflowRules.Param), call.Objects("tags", MlflowRules.Tag));
-        MlflowRules.Limit(call, "metrics", metrics.Count, MlflowRules.MostMetrics);
-        MlflowRules.Limit(call, "params", parameters.Count, MlflowRules.MostParams);
-        MlflowRules.Limit(call, "tags", tags.Count, MlflowRules.MostTags);
-        MlflowRules.Limit(call, "metrics, params, and tags", metrics.Count + parameters.Count + tags.Count, MlflowRules.MostInBatch);
+        MlflowRules.Limit(call, "metrics", metrics.Count, RunKeys.MostMetrics);
+        MlflowRules.Limit(call, "params", parameters.Count, RunKeys.MostParameters);
+        MlflowRules.Limit(call, "tags", tags.Count, RunKeys.MostTags);
+        MlflowRules.Limit(call, "metrics, params, and tags", metrics.Count + parameters.Count + tags.Count, RunKeys.MostInBatch);
         var twice = parameters.GroupBy(p => p.Key).Where(same => same.Count() > 1).Select(same => $"'{same.Key}'").ToArray();
         if (twice.Length > 0) call.Refuse($"Duplicate parameter keys have been submitted: [{string.Join(", ", twice)}]. Please ensure the request contains only one param value per param key.");
         return await LogAsync(call, metrics, parameters, tags);

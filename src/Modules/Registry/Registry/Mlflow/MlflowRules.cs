@@ -5,19 +5,19 @@ namespace Platform.Registry.Mlflow;
 /// <summary>What keys, values and batches may be, as in mlflow/utils/validation.py. Each finding becomes the call's.</summary>
 internal static class MlflowRules
 {
-    public const int LongestKey = 250, LongestParam = 6_000, LongestTag = 8_000, LongestName = 500, LongestRegistryTag = 5_000, LongestDescription = 10_000;
-    public const int MostMetrics = 1_000, MostParams = 100, MostTags = 100, MostInBatch = 1_000, MostBytesInBatch = 1_000_000;
+    public const int LongestTag = RunKeys.LongestTag, LongestName = RunKeys.LongestName, LongestRegistryTag = 5_000, LongestDescription = 10_000;
+    public const int MostBytesInBatch = 1_000_000;
 
     /// <summary>A key of a metric, parameter or tag: also a file's name to some clients, so it may not mean another file.</summary>
     public static string Key(MlflowCall call, string what, string name = "key")
     {
-        var key = call.Required(name, LongestKey);
+        var key = call.Required(name, RunKeys.Longest);
         if (key.Length == 0) return key;
-        if (key.Any(letter => !(char.IsLetterOrDigit(letter) || letter is '_' or '-' or '.' or ' ' or '/' or ':')))
+        if (!RunKeys.HasOnlyLetters(key))
         {
             call.Refuse($"Invalid {what} name: '{key}'. Names may only contain alphanumerics, underscores (_), dashes (-), periods (.), spaces ( ), colon(:) and slashes (/).");
         }
-        else if (key.Split('/').Any(part => part is "" or "." or ".."))
+        else if (!RunKeys.MeansItself(key))
         {
             call.Refuse($"Invalid {what} name: '{key}'. Names may be treated as files in certain cases, and must not resolve to other names when treated as such.");
         }
@@ -29,7 +29,7 @@ internal static class MlflowRules
 
     public static Pair RegistryTag(MlflowCall call) => new(Key(call, "tag"), call.Text("value", LongestRegistryTag) ?? "");
 
-    public static Pair Param(MlflowCall call) => new(Key(call, "parameter"), call.Text("value", LongestParam) ?? "");
+    public static Pair Param(MlflowCall call) => new(Key(call, "parameter"), call.Text("value", RunKeys.LongestParameter) ?? "");
 
     public static Metric Metric(MlflowCall call)
     {

@@ -2,9 +2,7 @@ using System.Globalization;
 using Marten;
 using MediatR;
 using Platform.Kernel;
-using Platform.Registry.Contracts;
 using Platform.Registry.Models;
-using Platform.Registry.Retention;
 using Platform.Registry.Tracking;
 
 namespace Platform.Registry.Mlflow;
@@ -12,8 +10,6 @@ namespace Platform.Registry.Mlflow;
 /// <summary><c>model-versions/…</c>: the platform's own versions, by MLflow's words.</summary>
 internal static class ModelVersionRoutes
 {
-    private static readonly string[] Stages = ["None", "Staging", "Production", "Archived"];
-
     internal static void Map(MlflowRoutes.Table routes)
     {
         routes.Post("mlflow/model-versions/create", Permissions.Write, "Add a version from a run's artifacts", CreateAsync);
@@ -37,8 +33,8 @@ internal static class ModelVersionRoutes
 
     public static string Stage(MlflowCall call, string given)
     {
-        if (Stages.FirstOrDefault(s => s.Equals(given, StringComparison.OrdinalIgnoreCase)) is { } stage) return stage;
-        call.Refuse($"Invalid Model Version stage: {given}. Value must be one of {string.Join(", ", Stages)}.");
+        if (UpdateVersion.Stages.FirstOrDefault(s => s.Equals(given, StringComparison.OrdinalIgnoreCase)) is { } stage) return stage;
+        call.Refuse($"Invalid Model Version stage: {given}. Value must be one of {string.Join(", ", UpdateVersion.Stages)}.");
         return given;
     }
 
@@ -163,20 +159,18 @@ internal static class ModelVersionRoutes
             ? RegisteredModelRoutes.Events(new VersionTagsChanged(version.Facts.Version, version.Tags.Where(t => t.Key != key).ToDictionary())) : RegisteredModelRoutes.Events(), empty: true);
     }
 
-    private static Task<Result<object?>> DeleteAsync(MlflowCall call) => ChangeAsync(call, async (model, version, _) =>
+    private static async Task<Result<object?>> DeleteAsync(MlflowCall call)
     {
-        var number = version.Facts.Version;
-        if (VersionView.AliasesOf(model, version) is [_, ..] aliases)
+        var (name, number) = (RegisteredModelRoutes.Name(call), Number(call));
+        if (call.Wrong is { } wrong) return wrong;
+        var deleted = await call.Get<IMediator>().Send(new DeleteVersion.Command(name, number), call.Aborted);
+        return deleted.Refusal switch
         {
-            return Refusal.Conflict("RESOURCE_CONFLICT", $"Version {number} of '{model.Name}' has the alias '{aliases[0]}'.", "version", "Remove the alias or move it to another version first.");
-        }
-
-        if (await call.Get<RetentionStore>().HeldAsync(call.Tenant, model.Name, call.Aborted) is { } held) return held;
-        var endpoint = (await call.Get<IMediator>().Send(new FindEndpointsOf(model.Name), call.Aborted)).FirstOrDefault(e => e.AliasOrVersion == number.ToString(CultureInfo.InvariantCulture));
-        return endpoint is not null
-            ? Refusal.Conflict("RESOURCE_CONFLICT", $"Version {number} of '{model.Name}' is served by '{endpoint.Name}'.", "version", "Retire that endpoint or have it serve another version first.")
-            : Result<IReadOnlyList<object>>.Ok([new VersionDeleted(number)]);
-    }, empty: true);
+            { Code: "no-such-model" } => RegisteredModelRoutes.Missing(name),
+            { Code: "no-such-model-version" } => Missing(name, number),
+            _ => ExperimentRoutes.Nothing(deleted),
+        };
+    }
 
     /// <summary>Writes to a version under its model's lock and shows it, unless the answer is to be empty.</summary>
     private static async Task<Result<object?>> ChangeAsync(MlflowCall call, Func<RegisteredModel, ModelVersion, IDocumentSession, Task<Result<IReadOnlyList<object>>>> decide, bool empty = false)

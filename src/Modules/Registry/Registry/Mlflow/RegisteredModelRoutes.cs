@@ -3,7 +3,6 @@ using JasperFx.Events;
 using Marten;
 using MediatR;
 using Platform.Kernel;
-using Platform.Registry.Contracts;
 using Platform.Registry.Models;
 using Platform.Registry.Retention;
 using Platform.Registry.Tracking;
@@ -44,16 +43,8 @@ internal static class RegisteredModelRoutes
     public static async Task<Result<RegisteredModel>> WriteAsync(MlflowCall call, string name, Func<RegisteredModel, IDocumentSession, Task<Result<IReadOnlyList<object>>>> decide)
     {
         var session = call.Get<IDocumentSession>();
-        // A stream that is not there cannot be locked, and the look tells before the wait.
-        if (await session.FindModelAsync(name, call.Aborted) is null) return Missing(name);
-        var stream = await session.Events.FetchForExclusiveWriting<RegisteredModel>(RegisteredModel.Key(name), call.Aborted);
-        if (stream.Aggregate is not { Deleted: false } model) return Missing(name);
-        var events = await decide(model, session);
-        if (events.Refusal is { } refusal) return refusal;
-        if (events.Value.Count == 0) return model;
-        stream.AppendMany(events.Value);
-        await session.SaveChangesAsync(call.Aborted);
-        return (await session.LoadAsync<RegisteredModel>(RegisteredModel.Key(name), call.Aborted))!;
+        var written = await session.WriteModelAsync(name, model => decide(model, session), call.Aborted);
+        return written.Refusal is { Code: "no-such-model" } ? Missing(name) : written;
     }
 
     /// <summary>A model with the latest version of each stage.</summary>
@@ -133,32 +124,21 @@ internal static class RegisteredModelRoutes
         var (name, to) = (Name(call), Name(call, "new_name"));
         if (call.Wrong is { } wrong) return wrong;
         if (name == to) return MlflowCall.Bad("The new name is the one it has.");
-        if (await NeededAsync(call, name) is { } needed) return needed;
-        var renamed = await WriteAsync(call, name, async (model, session) =>
+        var renamed = await UpdateModel.RenameAsync(call.Get<IDocumentSession>(), call.Get<IMediator>(), call.Get<RetentionStore>(), call.Tenant, name, to, call.Aborted);
+        return renamed.Refusal switch
         {
-            if (model.Aliases.Count > 0) return Refusal.Conflict("RESOURCE_CONFLICT", $"'{name}' has aliases ({string.Join(", ", model.Aliases.Keys.Order())}), which approvals know by its name.", "name", "Remove them first.");
-            var target = await session.Events.FetchForWriting<RegisteredModel>(RegisteredModel.Key(to), call.Aborted);
-            if (target.Aggregate is not null) return Refusal.Conflict("RESOURCE_ALREADY_EXISTS", $"Registered Model (name={to}) already exists, or did and its version numbers are taken.", "new_name");
-            var versions = await session.Query<ModelVersion>().Where(v => v.Model == name).ToListAsync(call.Aborted);
-            target.AppendOne(new ModelRegistered(model.Description));
-            if (model.Tags.Count > 0) target.AppendOne(new ModelTagsChanged(model.Tags));
-            foreach (var v in versions.OrderBy(v => v.Facts.Version))
-            {
-                target.AppendOne(v.Facts with { Description = v.Description, Tags = v.Tags, Stage = v.Stage, AddedAt = v.AddedAt });
-            }
-
-            return Result<IReadOnlyList<object>>.Ok([new ModelDeleted(to)]);
-        });
-        if (renamed.Refusal is { } refusal) return refusal;
-        return await ShownAsync(call.Get<IDocumentSession>(), (await call.Get<IDocumentSession>().FindModelAsync(to, call.Aborted))!, call.Aborted);
+            { Code: "no-such-model" } => Missing(name),
+            { Code: "model-exists" } => Refusal.Conflict("RESOURCE_ALREADY_EXISTS", $"Registered Model (name={to}) already exists, or did and its version numbers are taken.", "new_name"),
+            _ => await ShownAsync(call, renamed),
+        };
     }
 
     private static async Task<Result<object?>> DeleteAsync(MlflowCall call)
     {
         var name = Name(call);
         if (call.Wrong is { } wrong) return wrong;
-        if (await NeededAsync(call, name) is { } needed) return needed;
-        return ExperimentRoutes.Nothing(await WriteAsync(call, name, (_, _) => Events(new ModelDeleted(null))));
+        var deleted = await call.Get<IMediator>().Send(new DeleteModel.Command(name), call.Aborted);
+        return deleted.Refusal is { Code: "no-such-model" } ? Missing(name) : ExperimentRoutes.Nothing(deleted);
     }
 
     private static async Task<Result<object?>> SetTagAsync(MlflowCall call)
@@ -229,14 +209,7 @@ internal static class RegisteredModelRoutes
         return alias;
     }
 
-    /// <summary>Whether an endpoint serves the model, as a refusal.</summary>
-    /// <summary>Why the model keeps its name: it is served, or held.</summary>
-    private static async Task<Refusal?> NeededAsync(MlflowCall call, string name) =>
-        await call.Get<IMediator>().Send(new FindEndpointsOf(name), call.Aborted) is [_, ..] endpoints
-            ? Refusal.Conflict("RESOURCE_CONFLICT", $"'{name}' is served by {string.Join(", ", endpoints.Select(e => $"'{e.Name}'").Take(10))}.", "name", "Retire those endpoints first.")
-            : await call.Get<RetentionStore>().HeldAsync(call.Tenant, name, call.Aborted);
-
-    internal static Task<Result<IReadOnlyList<object>>> Events(params object[] events) => Task.FromResult(Result<IReadOnlyList<object>>.Ok(events));
+    internal static Task<Result<IReadOnlyList<object>>> Events(params object[] events) => ModelWrites.Events(events);
 
     private static async Task<Result<object?>> ShownAsync(MlflowCall call, Result<RegisteredModel> written) =>
         written.Refusal is { } refusal ? refusal : await ShownAsync(call.Get<IDocumentSession>(), written.Value, call.Aborted);

@@ -13,7 +13,7 @@ namespace Platform.Registry.Models;
 /// <summary>Gives a model its name; versions are uploaded or trained into it afterwards. Training registers a model that is not there yet by itself.</summary>
 internal static class RegisterModel
 {
-    /// <param name="Name">Part of URLs; it cannot change.</param>
+    /// <param name="Name">Part of URLs.</param>
     [Needs(Permissions.Write)]
     internal sealed record Command(string Name, string? Description = null) : IRequest<Result<ModelView>>;
 

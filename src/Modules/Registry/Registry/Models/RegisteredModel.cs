@@ -237,7 +237,10 @@ internal sealed partial class ModelVersions : EventProjection
 
     private static async Task ChangeAsync(IDocumentOperations operations, IEvent changed, int version, Func<ModelVersion, ModelVersion> change)
     {
-        if (await operations.LoadAsync<ModelVersion>(ModelVersion.Key(ModelOf(changed), version)) is { } found) operations.Store(change(found) with { ChangedAt = changed.Timestamp });
+        var key = ModelVersion.Key(ModelOf(changed), version);
+        // Several events that are saved together change one document, and the database does not have it yet.
+        var found = (operations as IDocumentSession)?.PendingChanges.AllChangedFor<ModelVersion>().LastOrDefault(pending => pending.Id == key) ?? await operations.LoadAsync<ModelVersion>(key);
+        if (found is not null) operations.Store(change(found) with { ChangedAt = changed.Timestamp });
     }
 
     private static string ModelOf(IEvent of) => of.StreamKey!["model:".Length..];

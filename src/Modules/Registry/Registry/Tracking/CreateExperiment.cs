@@ -17,7 +17,7 @@ internal static class CreateExperiment
 
     internal sealed class Rules : AbstractValidator<Command>
     {
-        public Rules() => RuleFor(c => c.Name).NotEmpty().MaximumLength(Mlflow.MlflowRules.LongestName).Must(n => n?.Contains('\0') is not true).WithMessage("A name holds no character NUL.");
+        public Rules() => RuleFor(c => c.Name).NotEmpty().MaximumLength(RunKeys.LongestName).Must(n => n?.Contains('\0') is not true).WithMessage("A name holds no character NUL.");
     }
 
     internal static void Map(IEndpointRouteBuilder routes) =>

@@ -102,15 +102,23 @@ internal sealed class Experiments(TrackingDatabase database, TimeProvider time)
         };
     }
 
-    public async Task<Result<Done>> RenameAsync(string tenant, long id, string name, CancellationToken ct)
+    public Task<Result<Done>> RenameAsync(string tenant, long id, string name, CancellationToken ct) => UpdateAsync(tenant, id, name, new Dictionary<string, string?>(), ct);
+
+    /// <param name="name">Null leaves it.</param>
+    /// <param name="tags">Those to set, and with null those to take away.</param>
+    public async Task<Result<Done>> UpdateAsync(string tenant, long id, string? name, IReadOnlyDictionary<string, string?> tags, CancellationToken ct)
     {
         try
         {
-            return await ChangeAsync(tenant, id, "name = $3", name, "not deleted", ct);
+            return await database.RunAsync<Done>(tenant,
+                WithDefault(tenant, Sql(
+                    "update registry.experiments set name = coalesce($3, name), tags = (tags || $4::jsonb) - $5::text[], updated_at = $6 where tenant_id = $1 and experiment_id = $2 and not deleted returning 1",
+                    tenant, id, name, JsonSerializer.Serialize(tags.Where(t => t.Value is not null).ToDictionary()), tags.Where(t => t.Value is null).Select(t => t.Key).ToArray(), Now)),
+                async reader => await reader.ReadAsync(ct) ? Done.Value : Missing(id.ToString()), ct);
         }
         catch (PostgresException taken) when (taken.SqlState is PostgresErrorCodes.UniqueViolation)
         {
-            return Exists(name);
+            return Exists(name!);
         }
     }
 

@@ -67,11 +67,15 @@ internal sealed class Runs(TrackingDatabase database, TimeProvider time)
     public async Task<Run?> FindAsync(string tenant, Guid id, CancellationToken ct) => (await database.ReadAsync(tenant, [Read(tenant, id)], Of, ct)).SingleOrDefault();
 
     /// <param name="name">Null leaves it; so do the others.</param>
-    public Task<Result<RunInfo>> UpdateAsync(string tenant, Guid id, string? status, long? endTime, string? name, CancellationToken ct) => database.RunAsync<RunInfo>(tenant,
+    /// <param name="removed">Tags to take away.</param>
+    public Task<Result<RunInfo>> UpdateAsync(
+        string tenant, Guid id, string? status, long? endTime, string? name, CancellationToken ct, IReadOnlyList<Pair>? tags = null, IReadOnlyList<string>? removed = null) => database.RunAsync<RunInfo>(tenant,
         [
             Sql("update registry.runs set status = coalesce($3, status), end_time = coalesce($4::bigint, end_time), name = coalesce($5, name) where tenant_id = $1 and run_id = $2 and not deleted",
                 tenant, id, status, endTime ?? (object)DBNull.Value, name),
-            SetTags(tenant, id, name is null ? [] : [new(NameTag, name)]),
+            Sql("delete from registry.run_tags where tenant_id = $1 and run_id = $2 and key = any($3) and exists (select from registry.runs where tenant_id = $1 and run_id = $2 and not deleted)",
+                tenant, id, removed ?? []),
+            SetTags(tenant, id, [.. tags ?? [], .. name is null ? Array.Empty<Pair>() : [new(NameTag, name)]]),
             Read(tenant, id),
         ],
         async reader => !await reader.ReadAsync(ct) ? Missing(id) : Of(reader).Info is { Deleted: false } info ? info : Inactive(id), ct);
