@@ -43,6 +43,8 @@ public sealed class VersionRulesTests
     [InlineData("""{"name": "r", "then": {"add": 1e999}}""", "bad-rule", "rules[1].then.add")]
     [InlineData("""{"name": "r", "then": {"round": 0}}""", "bad-rule", "rules[1].then.round")]
     [InlineData("""{"name": "r", "then": {"flag": " "}}""", "bad-rule", "rules[1].then.flag")]
+    [InlineData("""{"name": "r", "then": {"refuse": "a\u0000b"}}""", "bad-rule", "rules[1].then.refuse")]
+    [InlineData("""{"name": "r", "when": [{"column": "city", "is": "=", "value": "a\u0000b"}], "then": {"add": 1}}""", "wrong-type", "rules[1].when[0].value")]
     [InlineData("""{"name": "r", "when": [null], "then": {"add": 1}}""", "bad-condition", "rules[1].when[0]")]
     [InlineData("""{"name": "r", "when": [{"is": "=", "value": 1}], "then": {"add": 1}}""", "bad-condition", "rules[1].when[0]")]
     [InlineData("""{"name": "r", "when": [{"column": "size", "prediction": true, "is": "=", "value": 1}], "then": {"add": 1}}""", "bad-condition", "rules[1].when[0]")]

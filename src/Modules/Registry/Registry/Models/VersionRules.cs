@@ -55,10 +55,12 @@ internal static class VersionRules
         if (numbers.FirstOrDefault(n => n.Value is { } value && !Fits(value, datatype)) is { Value: { } unfit } beyond)
             return Refusal.Invalid("bad-rule", $"{unfit} is more than the prediction, {datatype}, can hold.", $"{at}.{beyond.Name}", "Give a finite number within that.");
         if (then!.Round is <= 0) return Refusal.Invalid("bad-rule", "What is rounded to is above 0.", $"{at}.round", "Give the step, such as 0.01 or 1000.");
-        if (texts.FirstOrDefault(t => t.Value is { } text && (string.IsNullOrWhiteSpace(text) || text.Length > LongestText)) is { Value: { } } wordless)
-            return Refusal.Invalid("bad-rule", $"A text is 1 to {LongestText} characters.", $"{at}.{wordless.Name}", "Say in a sentence what a person should know.");
+        if (texts.FirstOrDefault(t => t.Value is { } text && (string.IsNullOrWhiteSpace(text) || !IsShort(text))) is { Value: { } } wordless)
+            return Refusal.Invalid("bad-rule", $"A text is 1 to {LongestText} characters, and none of them NUL.", $"{at}.{wordless.Name}", "Say in a sentence what a person should know.");
         return null;
     }
+
+    private static bool IsShort(string text) => text.Length <= LongestText && !text.Contains('\0');
 
     private static bool Fits(double value, string datatype) => datatype switch
     {
@@ -99,7 +101,7 @@ internal static class VersionRules
 
     private static Refusal? Judge(JsonElement value, ColumnKind kind, string at)
     {
-        var fits = kind is ColumnKind.Category ? RuleCondition.TextOf(value) is { Length: > 0 and <= LongestText } : RuleCondition.NumberOf(value, kind) is not null;
+        var fits = kind is ColumnKind.Category ? RuleCondition.TextOf(value) is { Length: > 0 } text && IsShort(text) : RuleCondition.NumberOf(value, kind) is not null;
         return fits ? null : Refusal.Invalid("wrong-type", $"{Brief(value)} is not {Wanted(kind)}.", at, $"Give {Wanted(kind)}.");
     }
 
