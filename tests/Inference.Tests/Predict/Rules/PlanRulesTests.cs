@@ -3,7 +3,6 @@ using System.Text;
 using System.Text.Json;
 using CsCheck;
 using Platform.Inference.Predict;
-using Platform.Inference.Predict.Rules;
 using Platform.Inference.Predict.Runtimes;
 using Platform.Kernel;
 using Platform.Registry.Contracts;
