@@ -16,7 +16,7 @@ public static class GrpcRefusals
         RefusalKind.NotFound => 5,
         RefusalKind.Forbidden => 7,
         RefusalKind.TooLarge or RefusalKind.LimitReached => 8,
-        RefusalKind.Conflict => 9,
+        RefusalKind.Conflict or RefusalKind.Declined => 9,
         RefusalKind.Stale => 10,
         RefusalKind.Unavailable => 14,
         RefusalKind.Unauthenticated => 16,

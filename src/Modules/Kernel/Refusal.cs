@@ -19,6 +19,8 @@ public enum RefusalKind
     TooLarge,
     /// <summary>415: the content is of a kind that cannot be read here.</summary>
     Unsupported,
+    /// <summary>422: it was understood, and a rule that the tenant made itself says no.</summary>
+    Declined,
     /// <summary>429: a limit or quota is used up; <see cref="Refusal.RetryAfter"/> says when to come back.</summary>
     LimitReached,
     /// <summary>503: not now; the same call may succeed later.</summary>

@@ -13,6 +13,7 @@ internal static class Entries
         entry.Null();
         entry.Field("[1.5]"u8);
         entry.Null();
+        entry.Null();
         entry.TenantField(tenant);
         entry.IdAndTime(id ?? Guid.CreateVersion7(at ?? DateTimeOffset.UtcNow));
         entry.Field(endpoint);

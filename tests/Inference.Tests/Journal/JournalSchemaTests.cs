@@ -15,6 +15,20 @@ public sealed class JournalSchemaTests
     }
 
     [Fact]
+    public async Task An_installation_from_before_versions_had_rules_keeps_its_rows_and_writes_on()
+    {
+        await using var database = await WithRowsOfTwoTenantsAsync();
+        await JournalDatabase.ExecuteAsync(database.Owner, "alter table inference.predictions drop column rules");
+        await JournalDatabase.ExecuteAsync(database.Owner, JournalSchema.Sql);
+        using var journal = new JournalWriter(database.App, new JournalOptions(), TimeProvider.System, NullLogger<JournalWriter>.Instance);
+        await journal.StartAsync(default);
+        (await journal.WriteAsync(journal.Entry("mine"))).ShouldBe(JournalOutcome.Committed);
+        await journal.StopAsync(default);
+        (await database.AskAsync<long>("mine", "select count(*) from inference.predictions where rules is null")).ShouldBe(3);
+        (await database.UsageAsync("mine")).ShouldBe(6);
+    }
+
+    [Fact]
     public async Task A_tenant_sees_its_own_rows_and_tallies_and_an_unbound_session_sees_none()
     {
         await using var database = await WithRowsOfTwoTenantsAsync();

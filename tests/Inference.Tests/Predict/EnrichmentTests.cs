@@ -48,6 +48,20 @@ public sealed class EnrichmentTests
     }
 
     [Fact]
+    public async Task A_rule_of_the_version_sees_what_was_looked_up_as_it_sees_what_was_sent()
+    {
+        var (owner, tenant) = (await TestTenant.NewAsync(), await WithViewAsync());
+        await owner.UploadAsync("base", OnnxFiles.Houses());
+        await (await owner.Admin.PutAsJsonAsync("api/v1/registry/models/base/versions/1/sharing", new { tenants = new[] { tenant.Id } })).ShouldBeAsync(200);
+        object rules = new[] { new { name = "south", when = new[] { new { column = "city", @is = "=", value = "south" } }, then = new { cap = 100 } } };
+        await (await tenant.Developer.PostAsJsonAsync("api/v1/registry/models/houses/derived-versions", new { from = new { tenant = owner.Id, model = "base", version = 1 }, rules })).ShouldBeAsync(201);
+        await (await tenant.Developer.PutAsJsonAsync($"{Deployments.Endpoints}/houses", new { model = "houses", alias = "2", featureView = "houses" })).ShouldBeAsync(200);
+
+        (await tenant.PredictedAsync("""{"entities": ["H1", "H2"]}""")).GetProperty("predictions").EnumerateArray().Select(row => row.GetProperty("prediction").GetDouble()).ShouldBe([120, 100]);
+        (await tenant.PredictedAsync("""{"inputs": {"city": "north"}, "entities": "H2"}""")).GetProperty("prediction").GetDouble().ShouldBe(140);
+    }
+
+    [Fact]
     public async Task An_unknown_key_or_value_is_refused_with_the_row_the_key_and_the_view_and_not_billed()
     {
         var tenant = await WithViewAsync();

@@ -116,6 +116,34 @@ public sealed class ServingPagesTests
     }
 
     [Fact]
+    public async Task The_rules_of_a_version_are_told_in_words_and_a_prediction_says_which_of_them_changed_what()
+    {
+        var (owner, tenant) = ((await WholeTenant.SharedAsync()).Tenant, await TestTenant.NewAsync());
+        await (await owner.Admin.PutAsJsonAsync($"api/v1/registry/models/{WholeTenant.Model}/versions/1/sharing", new { tenants = new[] { tenant.Id } })).ShouldBeAsync(200);
+        await (await tenant.Developer.PostAsJsonAsync("api/v1/registry/models", new { name = "mine" })).ShouldBeAsync(201);
+        object[] rules =
+        [
+            new { name = "a-token", then = new { cap = 5 } },
+            new { name = "ask-a-person", when = new[] { new { column = "area", @is = ">", value = 100 } }, then = new { flag = "Larger than most." } },
+        ];
+        await (await tenant.Developer.PostAsJsonAsync("api/v1/registry/models/mine/derived-versions", new { from = new { tenant = owner.Id, model = WholeTenant.Model, version = 1 }, rules })).ShouldBeAsync(201);
+        await (await tenant.Developer.PostAsJsonAsync("api/v1/inference/endpoints", new { name = "mine", model = "mine", alias = "1" })).ShouldBeAsync(201);
+        var answer = await (await tenant.Developer.PostAsJsonAsync("api/v1/inference/endpoints/mine/predict", new { inputs = WholeTenant.Row })).ShouldBeAsync(200);
+
+        var page = await BrowserPage.SignedInAsync(tenant.App, tenant.DeveloperKey);
+        await page.OpenAsync("/models/mine/versions/1");
+        await Expect(page.Locator("[data-testid=rules]")).ToContainTextAsync("ask-a-person, where area > 100: says \"Larger than most.\"");
+        await page.PicturesAsync("version-rules");
+        await page.OpenAsync("/endpoints/mine");
+        await Expect(page.Locator("[data-testid=rules]")).ToContainTextAsync("a-token, ask-a-person");
+        await page.OpenAsync($"/predictions/{answer.GetProperty("id").GetString()}");
+        var did = page.Locator("[data-testid=rules] tbody tr");
+        (await did.First.InnerTextAsync()).ShouldMatch($@"a-token\s+{answer.GetProperty("rules").GetProperty("before").GetRawText()}\s+5\b");
+        await Expect(did.Last).ToContainTextAsync("Larger than most.");
+        await page.PicturesAsync("prediction-rules");
+    }
+
+    [Fact]
     public async Task A_viewer_sees_how_an_endpoint_does_and_is_not_offered_to_try_or_change_it()
     {
         var tenant = (await WholeTenant.SharedAsync()).Tenant;

@@ -54,6 +54,7 @@ public sealed record ConformalTable(double Level, IReadOnlyList<double> Edges, I
 /// <param name="PredictionOutput">The output that is "the prediction" of the friendly call; null when the model has several and none was named.</param>
 /// <param name="Calibration">Null when the version was uploaded without one: then there is no interval, and the answer says so by leaving it out.</param>
 /// <param name="Kind">Which runtime serves the artifact.</param>
+/// <param name="Rules">What holds on every prediction it makes, in order; null when nothing does.</param>
 public sealed record ServableVersion(
     string Model,
     int Version,
@@ -63,4 +64,5 @@ public sealed record ServableVersion(
     IReadOnlyList<ColumnSpec> Columns,
     string? PredictionOutput,
     ConformalTable? Calibration,
-    ArtifactKind Kind = ArtifactKind.Onnx);
+    ArtifactKind Kind = ArtifactKind.Onnx,
+    IReadOnlyList<VersionRule>? Rules = null);

@@ -24,7 +24,8 @@ internal static class GetEndpoint
     /// <param name="Model">The model as this server holds it; null when nothing is served.</param>
     /// <param name="Signature">The tensors of an infer call; null when nothing is served.</param>
     /// <param name="IntervalLevel">How often the interval is meant to hold the truth; null when the version has none.</param>
-    internal sealed record Response(EndpointView Endpoint, IReadOnlyList<ColumnSpec> Columns, ModelSignature? Signature, double? IntervalLevel, FeatureEnrichment? Features, LiveView Live, int Waiting, ResidentModelView? Model) : IHasRevision
+    /// <param name="Rules">What the version's owner has hold on every prediction, in order.</param>
+    internal sealed record Response(EndpointView Endpoint, IReadOnlyList<ColumnSpec> Columns, ModelSignature? Signature, double? IntervalLevel, IReadOnlyList<VersionRule> Rules, FeatureEnrichment? Features, LiveView Live, int Waiting, ResidentModelView? Model) : IHasRevision
     {
         long IHasRevision.Revision => Endpoint.Revision;
     }
@@ -42,7 +43,7 @@ internal static class GetEndpoint
             var key = new EndpointKey(scope.Current.Tenant, query.Name);
             if (await session.LoadAsync<Endpoint>(Endpoint.Stream(query.Name), ct) is not { Retired: false } endpoint) return Refusal.NotFound("endpoint", query.Name);
             var plan = table.Current.GetValueOrDefault(key)?.Plan;
-            return new Response(EndpointView.Of(key.Tenant, endpoint, table), plan?.Version.Columns ?? [], plan?.Version.Signature, plan?.Version.Calibration?.Level, plan?.Terms.Features, counts.Figures(key).Read(), gate.Waiting, plan is null ? null : ResidentModelView.Of(plan.Model, [plan], time));
+            return new Response(EndpointView.Of(key.Tenant, endpoint, table), plan?.Version.Columns ?? [], plan?.Version.Signature, plan?.Version.Calibration?.Level, plan?.Version.Rules ?? [], plan?.Terms.Features, counts.Figures(key).Read(), gate.Waiting, plan is null ? null : ResidentModelView.Of(plan.Model, [plan], time));
         }
     }
 }

@@ -13,4 +13,10 @@ internal static class Intervals
         while (bin < table.Edges.Count && prediction >= table.Edges[bin]) bin++;
         return table.HalfWidths[bin];
     }
+
+    public static (double Lower, double Upper) Around(ConformalTable table, double prediction)
+    {
+        var half = HalfWidth(table, prediction);
+        return (prediction - half, prediction + half);
+    }
 }

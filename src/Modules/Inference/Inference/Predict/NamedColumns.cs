@@ -39,10 +39,7 @@ internal sealed class NamedColumns(IOnlineFeatures online) : Dialect
         for (var i = 0; i < output.Count; i++)
         {
             if (output.Layout.Datatype.IsFloat() && !double.IsFinite(TensorJson.Number(output, i)))
-            {
-                return Refusal.Invalid("no-finite-prediction", $"The model gives no number for row {work.Numbered(i / each)}.", work.IsList ? $"inputs[{work.Numbered(i / each)}]" : "inputs",
-                    "Check that the values are within what the model was trained on.");
-            }
+                return work.NoNumber(i / each);
         }
         var (entry, json) = (work.Entry!, work.Json);
         var mark = entry.Open();
@@ -197,9 +194,14 @@ internal sealed class NamedColumns(IOnlineFeatures online) : Dialect
     {
         json.WritePropertyName("prediction"u8);
         WritePrediction(json, output, row * each, each);
-        if (!HasInterval(work, output)) return;
-        json.WritePropertyName("interval"u8);
-        WriteInterval(json, work, output, row);
+        if (HasInterval(work, output))
+        {
+            json.WritePropertyName("interval"u8);
+            WriteInterval(json, work, output, row);
+        }
+        if (work.Ruled is not { } ruled) return;
+        json.WritePropertyName("rules"u8);
+        ruled.Write(json, row, TensorJson.Number(output, row));
     }
 
     private static void WritePrediction(Utf8JsonWriter json, Tensor output, int start, int count)
@@ -211,11 +213,11 @@ internal sealed class NamedColumns(IOnlineFeatures online) : Dialect
 
     private static void WriteInterval(Utf8JsonWriter json, PredictionWork work, Tensor output, int row)
     {
-        var (table, prediction) = (work.Plan.Version.Calibration!, TensorJson.Number(output, row));
-        var half = Intervals.HalfWidth(table, prediction);
+        var table = work.Plan.Version.Calibration!;
+        var (lower, upper) = work.Ruled is { } ruled ? ruled.BoundsOf(row) : Intervals.Around(table, TensorJson.Number(output, row));
         json.WriteStartObject();
-        json.WriteNumber("lower"u8, prediction - half);
-        json.WriteNumber("upper"u8, prediction + half);
+        json.WriteNumber("lower"u8, lower);
+        json.WriteNumber("upper"u8, upper);
         json.WriteNumber("level"u8, table.Level);
         json.WriteEndObject();
     }

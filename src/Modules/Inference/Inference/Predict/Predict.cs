@@ -25,9 +25,18 @@ internal static class Predict
     /// <param name="FirstRow">In a stream: which of the rows sent the first of <paramref name="Predictions"/> belongs to, from 0.</param>
     internal sealed record Response(
         Guid Id, string Endpoint, string Model, int ModelVersion, int PlanVersion, double? Prediction, Interval? Interval, IReadOnlyList<Row>? Predictions, Timings Timings,
-        int? FirstRow = null);
+        int? FirstRow = null, Ruled? Rules = null);
 
-    internal sealed record Row(double Prediction, Interval? Interval);
+    internal sealed record Row(double Prediction, Interval? Interval, Ruled? Rules = null);
+
+    /// <summary>What the version's rules did to the row; absent for a version without rules.</summary>
+    /// <param name="Before">What was predicted before them.</param>
+    /// <param name="Fired">The rules that changed the number or said something, in order.</param>
+    internal sealed record Ruled(double Before, IReadOnlyList<Fired> Fired);
+
+    /// <param name="Prediction">What the rule left; absent for a flag.</param>
+    /// <param name="Flag">What a person should know.</param>
+    internal sealed record Fired(string Name, double? Prediction, string? Flag);
 
     internal sealed record Interval(double Lower, double Upper, double Level);
 
@@ -46,6 +55,7 @@ internal static class Predict
                 + "What is refused before the first event is refused with its status, as without a stream.")
             .Accepts<Request>("application/json", "*/*").Produces<Response>(StatusCodes.Status200OK, "application/json", "text/event-stream")
             .ProducesProblem(StatusCodes.Status400BadRequest).ProducesProblem(StatusCodes.Status404NotFound)
+            .ProducesProblem(StatusCodes.Status422UnprocessableEntity)
             .ProducesProblem(StatusCodes.Status429TooManyRequests).ProducesProblem(StatusCodes.Status503ServiceUnavailable);
     }
 }

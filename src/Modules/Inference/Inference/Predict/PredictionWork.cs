@@ -2,7 +2,9 @@ using System.Buffers;
 using System.Text.Encodings.Web;
 using System.Text.Json;
 using Platform.Inference.Predict.Journal;
+using Platform.Inference.Predict.Rules;
 using Platform.Inference.Predict.Runtimes;
+using Platform.Kernel;
 
 namespace Platform.Inference.Predict;
 
@@ -17,6 +19,9 @@ internal sealed class PredictionWork(ServingPlan plan) : IDisposable
     public ServingPlan Plan { get; } = plan;
 
     public TensorSet Tensors { get; } = new(plan.Inputs, plan.Outputs);
+
+    /// <summary>What the version's rules did; null when it has none.</summary>
+    public RuleTrace? Ruled { get; } = plan.Rules is { } rules ? new RuleTrace(rules) : null;
 
     /// <summary>Rows of a call with named columns.</summary>
     public int Rows { get; private set; }
@@ -72,6 +77,12 @@ internal sealed class PredictionWork(ServingPlan plan) : IDisposable
     /// <summary>The row as the caller counts it.</summary>
     public int Numbered(int row) => (FirstRow ?? 0) + row;
 
+    /// <summary>The row as a refusal names it.</summary>
+    public string Field(int row) => IsList ? $"inputs[{Numbered(row)}]" : "inputs";
+
+    public Refusal NoNumber(int row) =>
+        Refusal.Invalid("no-finite-prediction", $"The model gives no number for row {Numbered(row)}.", Field(row), "Check that the values are within what the model was trained on.");
+
     /// <summary>Makes room for one more row, nothing of which is set.</summary>
     public int AddRow()
     {
@@ -99,11 +110,12 @@ internal sealed class PredictionWork(ServingPlan plan) : IDisposable
     }
 
     /// <summary>Memory it holds while nobody uses it.</summary>
-    public int HeldBytes => Tensors.HeldBytes + answer.Capacity + seen.Length;
+    public int HeldBytes => Tensors.HeldBytes + answer.Capacity + seen.Length + (Ruled?.HeldBytes ?? 0);
 
     public void Clear()
     {
         Tensors.Clear();
+        Ruled?.Clear();
         (Rows, CellsSet, IsList, WantsInterval, Features) = (0, 0, false, true, []);
         (RequestId, Wanted, Binary, Units, Timeout, FirstRow) = (null, [], [], 0, null, null);
         Keys.Clear();

@@ -7,7 +7,7 @@ using Platform.Kernel;
 
 namespace Platform.Inference.Predict;
 
-/// <summary>The prediction path: admit, read, enrich, run, judge, journal, answer. See the README beside this file for its law.</summary>
+/// <summary>The prediction path: admit, read, enrich, run, rules, judge, journal, answer. See the README beside this file for its law.</summary>
 internal sealed class Predictor(ServingTable table, RunStep run, JournalWriter journal, InferenceOptions options, PredictMetrics metrics, TimeProvider time)
 {
     /// <summary>The code of the refusal of what was not answered in the caller's time.</summary>
@@ -177,7 +177,7 @@ internal sealed class Predictor(ServingTable table, RunStep run, JournalWriter j
             var quota = await plan.Admission.TakeAsync(plan.Terms.Limits, work.Units, ct);
             if (quota.Refusal is { } usedUp) return usedUp;
             taken = quota.Value;
-            if ((await run.RunAsync(work, ct) ?? dialect.Judge(work)) is { } refusal) return refusal;
+            if ((await run.RunAsync(work, ct) ?? plan.Rules?.Apply(work) ?? dialect.Judge(work) ?? WriteRules(work)) is { } refusal) return refusal;
             var id = Guid.CreateVersion7(time.GetUtcNow());
             var entry = work.Entry!;
             Complete(entry, work, id, caller, dialect);
@@ -207,6 +207,14 @@ internal sealed class Predictor(ServingTable table, RunStep run, JournalWriter j
                 GiveUpEntry(work);
             }
         }
+    }
+
+    /// <summary>Writes the journal's field <c>rules</c>, the same for every dialect.</summary>
+    private static Refusal? WriteRules(PredictionWork work)
+    {
+        if (work.Ruled is { IsApplied: true } ruled) return ruled.WriteTo(work.Entry!, work.Json);
+        work.Entry!.Null();
+        return null;
     }
 
     private static void Complete(JournalEntry entry, PredictionWork work, Guid id, Caller caller, Dialect dialect)

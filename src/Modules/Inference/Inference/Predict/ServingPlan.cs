@@ -1,4 +1,5 @@
 using Platform.Inference.Predict.Admission;
+using Platform.Inference.Predict.Rules;
 using Platform.Inference.Predict.Runtimes;
 using Platform.Registry.Contracts;
 
@@ -32,6 +33,7 @@ internal sealed class ServingPlan
         AllOutputs = [.. Enumerable.Range(0, Outputs.Length)];
         Columns = version.Columns.Count == 0 ? null : new PlanColumns(version.Columns, Inputs);
         PredictionOutput = version.PredictionOutput is { } name && Array.FindIndex(Outputs, output => output.Name == name) is >= 0 and var index ? [index] : [];
+        Rules = version.Rules is { Count: > 0 } rules ? new PlanRules(rules, Columns, Outputs, PredictionOutput, version.Calibration) : null;
         Works = new WorkPool(this);
     }
 
@@ -58,6 +60,9 @@ internal sealed class ServingPlan
 
     /// <summary>The index of the output that is "the prediction"; empty when the model has none of that name.</summary>
     public int[] PredictionOutput { get; }
+
+    /// <summary>What its owner has hold on every prediction of the version; null when nothing does.</summary>
+    public PlanRules? Rules { get; }
 
     /// <summary>Memory for requests under way, used again and again.</summary>
     public WorkPool Works { get; }

@@ -16,13 +16,13 @@ internal sealed class JournalReader(NpgsqlDataSource database)
     {
         // The id holds the moment, and the moment the partition.
         var rows = await ReadAsync(tenant,
-            "select id, created_at, endpoint, model, model_version, plan_version, dialect, units, price_class, caller, parse_us, features_us, queue_us, run_us, outputs, inputs, features, intervals "
+            "select id, created_at, endpoint, model, model_version, plan_version, dialect, units, price_class, caller, parse_us, features_us, queue_us, run_us, outputs, rules, inputs, features, intervals "
             + "from inference.predictions where tenant_id = $1 and id = $2 and created_at = $3",
             [new() { Value = id }, Moment(JournalEntry.TimeOf(id))], withInputs: true, ct);
         return rows.SingleOrDefault();
     }
 
-    /// <summary>The newest first, those made before <paramref name="before"/>, at most so many; without inputs, and without outputs that are long.</summary>
+    /// <summary>The newest first, those made before <paramref name="before"/>, at most so many; without inputs, and without outputs and rules that are long.</summary>
     public Task<List<JournalRow>> ListAsync(string tenant, string? endpoint, Guid? before, int limit, CancellationToken ct)
     {
         List<NpgsqlParameter> parameters = [new() { Value = limit }];
@@ -41,7 +41,7 @@ internal sealed class JournalReader(NpgsqlDataSource database)
         }
         return ReadAsync(tenant,
             "select id, created_at, endpoint, model, model_version, plan_version, dialect, units, price_class, caller, parse_us, features_us, queue_us, run_us, "
-            + $"case when length(outputs::text) <= 1000 then outputs end from inference.predictions where {where} order by id desc limit $2",
+            + $"case when length(outputs::text) <= 1000 then outputs end, case when length(rules::text) <= 1000 then rules end from inference.predictions where {where} order by id desc limit $2",
             parameters, withInputs: false, ct);
     }
 
@@ -71,12 +71,12 @@ internal sealed class JournalReader(NpgsqlDataSource database)
         await using var reader = await command.ExecuteReaderAsync(ct);
         while (await reader.ReadAsync(ct))
         {
-            var (inputs, context) = withInputs ? Apart(Tensors(reader, 15)) : (null, null);
+            var (inputs, context) = withInputs ? Apart(Tensors(reader, 16)) : (null, null);
             rows.Add(new JournalRow(
                 reader.GetGuid(0), reader.GetFieldValue<DateTimeOffset>(1), reader.GetString(2), reader.GetString(3), reader.GetInt32(4), reader.GetInt32(5),
                 reader.GetString(6), reader.GetInt32(7), reader.GetString(8), reader.GetString(9),
                 new JournalTimings(reader.GetInt32(10) / 1000.0, reader.GetInt32(11) / 1000.0, reader.GetInt32(12) / 1000.0, reader.GetInt32(13) / 1000.0),
-                Tensors(reader, 14), inputs, withInputs ? Json(reader, 16) : null, withInputs ? Json(reader, 17) : null, context));
+                Tensors(reader, 14), inputs, withInputs ? Json(reader, 17) : null, withInputs ? Json(reader, 18) : null, context, Json(reader, 15)));
         }
         return rows;
     }
@@ -113,9 +113,10 @@ internal sealed class JournalReader(NpgsqlDataSource database)
 /// <param name="Features">The feature view, the keys and the values that were added to the inputs.</param>
 /// <param name="Intervals">One a row; null when the model has none.</param>
 /// <param name="Context">What the caller sent along to find it by.</param>
+/// <param name="Rules">Of each row (from 0) that a rule of the version fired for: what the prediction was before, and what each did. Empty when none fired, null for a version without rules.</param>
 internal sealed record JournalRow(
     Guid Id, DateTimeOffset At, string Endpoint, string Model, int ModelVersion, int PlanVersion, string Dialect, int Units, string PriceClass, string Caller,
-    JournalTimings Timings, JsonElement? Outputs, JsonElement? Inputs, JsonElement? Features, JsonElement? Intervals, JsonElement? Context);
+    JournalTimings Timings, JsonElement? Outputs, JsonElement? Inputs, JsonElement? Features, JsonElement? Intervals, JsonElement? Context, JsonElement? Rules);
 
 /// <summary>Milliseconds spent before the journal.</summary>
 internal sealed record JournalTimings(double Parse, double Features, double Queue, double Run);

@@ -17,7 +17,7 @@ internal static class ListPredictions
     [Needs(Permissions.Read)]
     internal sealed record Query(string? Endpoint = null, Guid? Before = null, int Limit = 50) : IRequest<Result<Page>>;
 
-    /// <param name="Items">Without inputs; outputs that are long are left out too. GET predictions/{id} has them.</param>
+    /// <param name="Items">Without inputs; outputs that are long, and what rules did where that is, are left out too. GET predictions/{id} has them.</param>
     /// <param name="Next">Send it as <c>before</c> for the next page; null on the last.</param>
     internal sealed record Page(IReadOnlyList<JournalRow> Items, Guid? Next);
 

@@ -68,6 +68,12 @@ internal static class AddCompositeVersion
             return Refusal.Invalid("member-not-servable", $"Version {unserved.Facts.Version} of '{unserved.Model}' cannot be served: {unserved.WhyNotServed}", $"members[{at.Index}]", "Name a version that can be served.");
         }
 
+        if (found.Select((version, i) => (Version: version!, Index: i)).FirstOrDefault(member => member.Version.Facts.Rules is { Count: > 0 }) is { Version: { } ruled } place)
+        {
+            return Refusal.Invalid("member-has-rules", $"Version {ruled.Facts.Version} of '{ruled.Model}' has rules of its own, which hold on its answers and could not hold inside of a composite.", $"members[{place.Index}]",
+                "Name a version without rules, such as one derived from the same base.");
+        }
+
         VersionAdded[] facts = [.. found.Select(version => version!.Facts)];
         var (depth, runs) = (1 + facts.Max(fact => fact.Composite?.Depth ?? 0), facts.Sum(fact => fact.Composite?.Runs ?? 1));
         if (depth > Deepest || runs > MostRuns)

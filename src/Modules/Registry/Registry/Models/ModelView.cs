@@ -50,16 +50,17 @@ internal sealed record VersionSummary(
 /// <param name="Intake">What was noticed when it was taken in (reasons for quarantine, warnings), what its example took of time and memory, and who signed it.</param>
 /// <param name="Base">The shared version that it was derived from, and whose.</param>
 /// <param name="Customisation">How it was fitted to the tenant's own rows.</param>
+/// <param name="Rules">What holds on every prediction it makes, in order.</param>
 internal sealed record VersionView(
     string Model, int Version, VersionSource Source, IReadOnlyList<string> Aliases, string Author, DateTimeOffset AddedAt, string? Description,
     string ArtifactSha256, long ArtifactBytes, ModelSignature Signature, IReadOnlyList<ColumnSpec> Columns, string? PredictionOutput,
     ConformalTable? Calibration, OnnxFacts Facts, TrainingMetrics? Metrics, TrainingRecord? Training, ArtifactKind Kind, CompositeFacts? Composite, MlflowOrigin? Mlflow,
-    VersionStatus Status, IntakeReport? Intake, BaseVersion? Base, Customisation? Customisation, string Stage, IReadOnlyDictionary<string, string> Tags)
+    VersionStatus Status, IntakeReport? Intake, BaseVersion? Base, Customisation? Customisation, IReadOnlyList<VersionRule> Rules, string Stage, IReadOnlyDictionary<string, string> Tags)
 {
     public static VersionView Of(ModelVersion v, RegisteredModel model) => new(
         v.Model, v.Facts.Version, v.Facts.Source, AliasesOf(model, v), v.Facts.Author, v.AddedAt, v.Description, v.Facts.ArtifactSha256,
         v.Facts.ArtifactBytes, v.Facts.Signature, v.Facts.Columns, v.Facts.PredictionOutput, v.Facts.Calibration, v.Facts.Facts, v.Facts.Metrics, v.Facts.Training, v.Facts.Kind, v.Facts.Composite, v.Facts.Mlflow,
-        StatusOf(v), v.Facts.Intake, v.Facts.Base, v.Facts.Customisation, v.Stage, v.Tags);
+        StatusOf(v), v.Facts.Intake, v.Facts.Base, v.Facts.Customisation, v.Facts.Rules ?? [], v.Stage, v.Tags);
 
     public static VersionStatus StatusOf(ModelVersion version) => version.IsQuarantined ? VersionStatus.Quarantined : VersionStatus.Ready;
 

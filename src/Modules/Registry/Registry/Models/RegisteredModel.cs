@@ -26,6 +26,7 @@ internal sealed record ModelRegistered(string? Description);
 /// <param name="Intake">What was noticed and measured when it was taken in; null for one that was made here, and for those from before this was kept.</param>
 /// <param name="Base">The version of another tenant that it was derived from.</param>
 /// <param name="Customisation">How it was fitted to its tenant's own rows.</param>
+/// <param name="Rules">What its owner has hold on every prediction it makes, in order; null when nothing does.</param>
 /// <param name="AddedAt">When it was first added, for one that came along with a model's new name.</param>
 internal sealed record VersionAdded(
     int Version,
@@ -49,7 +50,8 @@ internal sealed record VersionAdded(
     DateTimeOffset? AddedAt = null,
     IntakeReport? Intake = null,
     BaseVersion? Base = null,
-    Customisation? Customisation = null);
+    Customisation? Customisation = null,
+    IReadOnlyList<VersionRule>? Rules = null);
 
 /// <param name="Source">The address the version was made from, as the client gave it.</param>
 /// <param name="Folder">Where the version's own files are, which are those of the source as they were then; null when they are elsewhere.</param>
@@ -191,7 +193,7 @@ internal sealed record ModelVersion(string Id, string Model, DateTimeOffset Adde
 
     /// <summary>What serving needs; null when the version is kept but cannot be served.</summary>
     public ServableVersion? Servable() => WhyNotServed is not null ? null : new(
-        Model, Facts.Version, Facts.ArtifactSha256, Facts.ArtifactBytes, Facts.Signature, Facts.Columns, Facts.PredictionOutput, Facts.Calibration, Facts.Kind);
+        Model, Facts.Version, Facts.ArtifactSha256, Facts.ArtifactBytes, Facts.Signature, Facts.Columns, Facts.PredictionOutput, Facts.Calibration, Facts.Kind, Facts.Rules);
 }
 
 /// <summary>One <see cref="ModelVersion"/> for each version there is.</summary>

@@ -8,6 +8,7 @@ using Microsoft.AspNetCore.Routing;
 using Platform.Features.Contracts;
 using Platform.Kernel;
 using Platform.Kernel.Http;
+using Platform.Registry.Contracts;
 using Platform.Registry.Intake;
 using Platform.Registry.Models;
 using Platform.Registry.Training;
@@ -18,7 +19,9 @@ namespace Platform.Registry.Sharing;
 /// the tenant's own store, under its own key: the version goes on working whatever becomes of the base.</summary>
 internal static class DeriveVersion
 {
-    internal sealed record Body(Source From, Calibration? Calibration = null, string? Description = null);
+    /// <param name="Rules">What is to hold on every prediction it makes, in order, after the base's own rules where it has some: at most 50 with them. Each has one action
+    /// (floor, cap, multiply, add, round, flag or refuse) and any number of conditions, on columns of the model or on the prediction, which must all hold.</param>
+    internal sealed record Body(Source From, Calibration? Calibration = null, string? Description = null, IReadOnlyList<VersionRule>? Rules = null);
 
     internal sealed record Source(string Tenant, string Model, int Version);
 
@@ -45,7 +48,8 @@ internal static class DeriveVersion
 
     internal static void Map(IEndpointRouteBuilder routes) =>
         routes.MapPost("models/{model}/derived-versions", Post).WithName(nameof(DeriveVersion)).Needs(Permissions.Write).WithSummary("Derive a version from one that another tenant shares")
-            .WithDescription("`calibration` fits it to a dataset of your own: `interval` gives it an interval table, `affine` also multiplies and shifts its answers, inside the graph. The dataset is recorded with the version; the base's owner sees how many versions were derived and nothing else.")
+            .WithDescription("`calibration` fits it to a dataset of your own: `interval` gives it an interval table, `affine` also multiplies and shifts its answers, inside the graph. The dataset is recorded with the version; the base's owner sees how many versions were derived and nothing else. "
+                + "`rules` hold on every prediction of the version, on every protocol, whoever deploys it.")
             .ProducesProblem(StatusCodes.Status404NotFound).ProducesProblem(StatusCodes.Status503ServiceUnavailable);
 
     private static Task<Results<Created<VersionView>, ProblemHttpResult>> Post(string model, Body body, IMediator mediator, CancellationToken ct) =>
@@ -56,7 +60,8 @@ internal static class DeriveVersion
         fitted?.Calibration ?? from.Facts.Calibration, taken.Model.Facts, Metrics: null, Training: null, from.Facts.Kind, Intake: taken.Report,
         Base: new BaseVersion(from.Tenant, from.Model, from.Version, from.Facts.ArtifactSha256),
         Customisation: fitted is null ? null : new Customisation(
-            body.Calibration!.Method, dataset!.Dataset, dataset.ContentSha256, body.Calibration.Target, fitted.FittedRows, fitted.Slope, fitted.Intercept, fitted.Before, fitted.After));
+            body.Calibration!.Method, dataset!.Dataset, dataset.ContentSha256, body.Calibration.Target, fitted.FittedRows, fitted.Slope, fitted.Intercept, fitted.Before, fitted.After),
+        Rules: VersionRules.Joined(from.Facts.Rules, body.Rules));
 
     internal sealed class Handler(
         IDocumentSession session, Publications publications, IMediator mediator, IBlobStore blobs, IChildProcesses children, ModelIntake intake, RegistryLimits limits, CallerScope scope)
@@ -69,6 +74,7 @@ internal static class DeriveVersion
             var (body, tenant) = (command.Derived, scope.Current.Tenant);
             if (await session.FindModelAsync(command.Model, ct) is null) return Refusal.NotFound("model", command.Model);
             if (await publications.FindAsync(tenant, body.From.Tenant, body.From.Model, body.From.Version, ct) is not { } from) return NotShared(body.From);
+            if (VersionRules.Judge(body.Rules, from.Facts.Rules, from.Facts.Signature, from.Facts.Columns, from.Facts.PredictionOutput) is { } unruly) return unruly;
             OpenedDataset? dataset = null;
             if (body.Calibration is { } asked)
             {

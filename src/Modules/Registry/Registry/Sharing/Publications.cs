@@ -19,12 +19,13 @@ internal sealed record VersionUnshared(int Version);
 
 /// <summary>What of a version is published: what it takes to run it, and nothing of how it came about.</summary>
 /// <param name="Columns">With the ranges and categories seen in training, which a form needs.</param>
+/// <param name="Rules">They hold in what is derived from it too.</param>
 internal sealed record PublishedFacts(
     ArtifactKind Kind, string ArtifactSha256, long ArtifactBytes, ModelSignature Signature, IReadOnlyList<ColumnSpec> Columns, string? PredictionOutput, ConformalTable? Calibration,
-    OnnxFacts Facts, string? Description)
+    OnnxFacts Facts, string? Description, IReadOnlyList<VersionRule>? Rules = null)
 {
     public static PublishedFacts Of(ModelVersion v) => new(
-        v.Facts.Kind, v.Facts.ArtifactSha256, v.Facts.ArtifactBytes, v.Facts.Signature, v.Facts.Columns, v.Facts.PredictionOutput, v.Facts.Calibration, v.Facts.Facts, v.Description);
+        v.Facts.Kind, v.Facts.ArtifactSha256, v.Facts.ArtifactBytes, v.Facts.Signature, v.Facts.Columns, v.Facts.PredictionOutput, v.Facts.Calibration, v.Facts.Facts, v.Description, v.Facts.Rules);
 }
 
 internal sealed record Publication(string Tenant, string Model, int Version, DateTimeOffset PublishedAt, DateTimeOffset? WithdrawnAt, bool Everyone, IReadOnlyList<string> Tenants, PublishedFacts Facts);

@@ -34,7 +34,7 @@ internal static class ShareVersion
 
     internal static void Map(IEndpointRouteBuilder routes) =>
         routes.MapPut("models/{model}/versions/{version:int}/sharing", Put).WithName(nameof(ShareVersion)).Needs(Permissions.Manage).WithSummary("Share a version with other tenants")
-            .WithDescription("They see its description, signature, columns (with the ranges and categories seen in training) and interval table, and may derive versions from it; of how it was trained they see nothing.")
+            .WithDescription("They see its description, signature, columns (with the ranges and categories seen in training) and interval table, and may derive versions from it; its rules, where it has some, hold in those too. Of how it was trained they see nothing.")
             .ProducesProblem(StatusCodes.Status404NotFound).ProducesProblem(StatusCodes.Status409Conflict);
 
     private static Task<Results<Ok<SharingView>, ProblemHttpResult>> Put(string model, int version, Body body, IMediator mediator, CancellationToken ct) =>

@@ -27,10 +27,10 @@ internal sealed class JournalEntry : IBufferWriter<byte>, IValueTaskSource<Journ
 {
     /// <summary>The order in which the fields must be written: the request's own first, because it is at hand before the rest.</summary>
     public const string Columns =
-        "inputs, features, outputs, intervals, tenant_id, id, created_at, endpoint, model, model_version, plan_version, dialect, units, price_class, caller, "
+        "inputs, features, outputs, intervals, rules, tenant_id, id, created_at, endpoint, model, model_version, plan_version, dialect, units, price_class, caller, "
         + "parse_us, features_us, queue_us, run_us";
 
-    private const short Fields = 19;
+    private const short Fields = 20;
     private const int Smallest = 1024, LargestKept = 64 << 10;
     private static readonly DateTimeOffset PostgresEpoch = new(2000, 1, 1, 0, 0, 0, TimeSpan.Zero);
 

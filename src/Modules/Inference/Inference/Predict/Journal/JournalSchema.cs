@@ -33,6 +33,8 @@ internal static class JournalSchema
             run_us        int         not null,
             primary key (tenant_id, id, created_at)
         ) partition by range (created_at);
+        -- Of the rows that a rule of the version fired for: what it was before and what each rule did. Null for a version without rules.
+        alter table inference.predictions add column if not exists rules json;
         -- Tensors in base64 hardly get smaller, and the default method spends an eighth of a commit finding that out. Not every server is built with the other.
         do $$
         begin

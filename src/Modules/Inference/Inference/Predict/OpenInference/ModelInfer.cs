@@ -42,7 +42,7 @@ internal static class ModelInfer
         .WithSummary("Predict with tensors (Open Inference Protocol)")
         .WithDescription("With the header `Inference-Header-Content-Length`, the body is so many bytes of JSON and then the bytes of those inputs that have a `binary_data_size`; with 0 it is the bytes of the only input. "
             + "Outputs come as bytes where `binary_data` (or `binary_data_output` for all) asks for it. Bodies may be packed with gzip or deflate.")
-        .Accepts<Request>("application/json", "*/*").Produces<Response>().Refuses();
+        .Accepts<Request>("application/json", "*/*").Produces<Response>().Refuses().Produces<ProtocolError>(StatusCodes.Status422UnprocessableEntity);
 }
 
 /// <summary><see cref="ModelInfer"/> with the version or alias in the address: refused unless that is what the endpoint serves now.</summary>
