@@ -190,7 +190,7 @@ public sealed class FineTuningTests
         model.Graph.Input.Add(SmallModel.Value("x", input, -1, 1));
         model.Graph.Input.Add(SmallModel.Value("place", GraphWriter.Text, -1, 1));
         model.Graph.Output.Add(SmallModel.Value("prediction", output, -1, 1));
-        model.Graph.Initializer.Add(new OnnxTensor { Name = "columns", DataType = GraphWriter.Float, Dims = { 1 }, FloatData = { 1 } });
+        model.Graph.Initializer.Add(new OnnxTensor { Name = "columns", DataType = GraphWriter.Float, Dims = { 1 } });
         model.Graph.Node.Add(new OnnxNode { OpType = "Cast", Name = "Imputer", Input = { "x" }, Output = { "Imputer.out" }, Attribute = { GraphWriter.Int("to", GraphWriter.Float) } });
         model.Graph.Node.Add(new OnnxNode { OpType = "Add", Input = { "Imputer.out", "columns" }, Output = { "prediction/base" } });
         var sum = "prediction/base";
@@ -202,7 +202,10 @@ public sealed class FineTuningTests
         }
 
         model.Graph.Node.Add(new OnnxNode { OpType = "Cast", Input = { sum }, Output = { "prediction" }, Attribute = { GraphWriter.Int("to", output) } });
-        return model.ToByteArray();
+        // As exporters write weights: in bytes, which the format's parser of ours does not know of.
+        var file = DataModel.Parser.ParseFrom(model.ToByteArray());
+        file.Graph.Initializer[0].RawData = ByteString.CopyFrom(BitConverter.GetBytes(1f));
+        return file.ToByteArray();
     }
 
     /// <summary>Tunes to what is 40 more from x = 60 on and 20 less in the woods.</summary>

@@ -6,6 +6,7 @@ using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.HttpResults;
 using Microsoft.AspNetCore.Routing;
+using Microsoft.Extensions.DependencyInjection;
 using Platform.Features.Contracts;
 using Platform.Kernel;
 using Platform.Kernel.Http;
@@ -75,7 +76,8 @@ internal static class DeriveVersion
             asked.Method, dataset!.Dataset, dataset.ContentSha256, asked.Target, fitted.FittedRows, fitted.Slope, fitted.Intercept, fitted.Before, fitted.After, fitted.Knots, fitted.Tuning));
 
     internal sealed class Handler(
-        IDocumentSession session, Publications publications, IMediator mediator, IBlobStore blobs, IChildProcesses children, ModelIntake intake, RegistryLimits limits, CallerScope scope)
+        IDocumentSession session, Publications publications, IMediator mediator, IBlobStore blobs, IChildProcesses children, ModelIntake intake, RegistryLimits limits, CallerScope scope,
+        [FromKeyedServices(CustomiseWork.WorkName)] IntakeTurns turns)
         : IRequestHandler<Command, Result<VersionView>>
     {
         private static readonly TimeSpan Patience = TimeSpan.FromMinutes(5);
@@ -147,6 +149,7 @@ internal static class DeriveVersion
             limit.CancelAfter(Patience);
             try
             {
+                using var turn = await turns.TakeAsync(tenant, limit.Token);
                 var result = await children.RunAsync(CustomiseWork.WorkName, WriteAsync, new Progress<ChildProgress>(), limit.Token);
                 if (result.Refusal is { } refusal) return refusal;
                 using var stream = new MemoryStream(result.Value, writable: false);
