@@ -10,7 +10,6 @@ using Microsoft.ML.OnnxRuntime;
 using Microsoft.ML.OnnxRuntime.Tensors;
 using Platform.Features.Contracts;
 using Platform.Kernel;
-using Platform.Registry.Models;
 using Platform.Registry.Onnx;
 using Platform.Registry.Sharing;
 using Platform.Registry.Training;
