@@ -125,6 +125,22 @@ public sealed class RegistryPagesTests
         await page.ClickAsync("[data-testid=made] a");
         (await page.Locator("[data-testid=base]").InnerTextAsync()).ShouldContain(owner.Id);
         await page.PictureAsync("version-derived");
+
+        // The same, and tuned to what houses cost here.
+        var rows = string.Concat(Enumerable.Range(0, 300).Select(i => $"{40 + (i * 7 % 160)},{(i % 3 == 0 ? "north" : "south")},{new DateOnly(2024, 1, 1).AddDays(i):yyyy-MM-dd},{((40 + (i * 7 % 160)) * 3) + (i % 3 == 0 ? 0 : 500) + (i % 5)}\n"));
+        using var csv = new StringContent($"size,city,sold,cost\n{rows}", Encoding.UTF8, "text/csv");
+        await (await tenant.Developer.PostAsync("api/v1/features/datasets?name=here", csv)).ShouldBeAsync(201);
+        await page.OpenAsync("/shared-models");
+        await page.ClickAsync($"tr:has-text('{owner.Id}') button:has-text('Derive')");
+        await page.FillAsync("input[name=model]", "mine");
+        await page.FillAsync("input[name=dataset]", "here");
+        await page.FillAsync("input[name=target]", "cost");
+        await page.ChooseAsync("method", "FineTuning");
+        await page.ClickAsync("button:has-text('Derive') >> nth=-1");
+        await page.ClickAsync("[data-testid=made] a");
+        (await page.Locator("[data-testid=customisation]").InnerTextAsync()).ShouldContain("a correction added to the answers, trained on 192 rows");
+        (await page.Locator("[data-testid=log]").InnerTextAsync()).ShouldContain("On the 60 rows held out: RMSE");
+        await page.PictureAsync("version-tuned");
     }
 
     private static byte[] Sales()

@@ -194,7 +194,7 @@ public sealed class SharingTests
             m.Graph.Node.Add(SmallModel.Node("Neg", ["y"], "negative"));
             m.Graph.Output.Add(SmallModel.Value("negative", 1, -1, 1));
         });
-        var scaled = CustomiseWork.Scaled(model.ToByteArray(), "y", 2, 100);
+        var scaled = GraphChange.Scaled(model.ToByteArray(), "y", 2, 100);
         OnnxInspector.Inspect(scaled).IsOk.ShouldBeTrue();
         using var session = OnnxSession.Open(scaled);
         using var options = new Microsoft.ML.OnnxRuntime.RunOptions();

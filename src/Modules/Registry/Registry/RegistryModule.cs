@@ -44,7 +44,8 @@ public sealed class RegistryModule : IModule
         services.AddSingleton<WebhookRules>().AddSingleton<WebhookSecrets>().AddSingleton<WebhookStore>().AddSingleton<WebhookSender>();
         services.AddSingleton<IChildWork, InspectWork>();
         services.AddSingleton<IChildWork, TrainWork>();
-        services.AddSingleton<IChildWork, CustomiseWork>();
+        // Turns of their own, or three tenants that fit models would keep everybody's uploads waiting.
+        services.AddSingleton<IChildWork, CustomiseWork>().AddKeyedSingleton<IntakeTurns>(CustomiseWork.WorkName);
     }
 
     public void ConfigureStore(StoreOptions store)

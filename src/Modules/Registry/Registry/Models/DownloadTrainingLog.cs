@@ -34,8 +34,8 @@ internal static class DownloadTrainingLog
                 return Refusal.NotFound("model version", $"{query.Model}/{query.Version}");
             }
 
-            if (version.Facts.Training is not { } training) return Refusal.NotFound("training log", $"{query.Model}/{query.Version}");
-            await using var stream = await blobs.OpenAsync(scope.Current.Tenant, training.LogSha256, ct);
+            if ((version.Facts.Training?.LogSha256 ?? version.Facts.Customisation?.Tuning?.LogSha256) is not { } log) return Refusal.NotFound("training log", $"{query.Model}/{query.Version}");
+            await using var stream = await blobs.OpenAsync(scope.Current.Tenant, log, ct);
             using var reader = new StreamReader(stream, Encoding.UTF8);
             return await reader.ReadToEndAsync(ct);
         }

@@ -1,10 +1,7 @@
-using Google.Protobuf;
 using Microsoft.ML.OnnxRuntime;
-using Microsoft.ML.OnnxRuntime.Tensors;
 using Platform.Features.Contracts;
 using Platform.Kernel;
 using Platform.Registry.Contracts;
-using Platform.Registry.Onnx;
 using Platform.Registry.Training;
 
 namespace Platform.Registry.Sharing;
@@ -14,13 +11,22 @@ internal sealed record BaseVersion(string Tenant, string Model, int Version, str
 
 /// <summary>How a derived version was fitted to the deriving tenant's own rows.</summary>
 /// <param name="DatasetSha256">The rows, by their content.</param>
-/// <param name="FittedRows">Rows that slope and intercept were fitted on; 0 where they were not.</param>
-/// <param name="Slope">The base's answer is multiplied by this, inside the graph; null where only the interval was made.</param>
+/// <param name="FittedRows">Rows that it was fitted on; 0 where only the interval was made.</param>
+/// <param name="Slope">The base's answer is multiplied by this, inside the graph; null unless affine.</param>
 /// <param name="Intercept">And this is added to it.</param>
-/// <param name="Before">How good the base is on the rows that the interval was made from.</param>
+/// <param name="Before">How good the base is on rows that nothing was fitted on.</param>
 /// <param name="After">How good the derived version is on the same rows.</param>
+/// <param name="Knots">What its answers become, straight between and flat beyond; null unless isotonic.</param>
+/// <param name="Tuning">How the correction of its answers was trained; null unless fine-tuned.</param>
 internal sealed record Customisation(
-    CalibrationMethod Method, string Dataset, string DatasetSha256, string Target, int FittedRows, double? Slope, double? Intercept, TrainingMetrics Before, TrainingMetrics After);
+    CustomisationMethod Method, string Dataset, string DatasetSha256, string Target, int FittedRows, double? Slope, double? Intercept, TrainingMetrics Before, TrainingMetrics After,
+    IReadOnlyList<Knot>? Knots = null, Tuning? Tuning = null);
+
+/// <summary>How a correction was trained.</summary>
+/// <param name="Split">Trained on the first part, the interval made from the second, measured on the third.</param>
+/// <param name="Parity">How far the graph's answers are from the base's plus ML.NET's own correction.</param>
+/// <param name="LogSha256">The log, a text blob of the tenant.</param>
+internal sealed record Tuning(string Algorithm, SplitDescription Split, ParityReport Parity, string LogSha256);
 
 internal enum CalibrationMethod
 {
@@ -28,9 +34,21 @@ internal enum CalibrationMethod
     Interval,
     /// <summary>The answers are multiplied and shifted to fit the rows, and get an interval.</summary>
     Affine,
+    /// <summary>The answers go through the rising function that fits the rows best, and get an interval.</summary>
+    Isotonic,
 }
 
-/// <summary>Fits a base model to rows of its deriver's, in a child process: scores them, fits a line on every second row, and makes the interval table from the others.</summary>
+/// <summary>Every way to fit a version: those of a calibration, and the training of a correction.</summary>
+internal enum CustomisationMethod
+{
+    Interval = CalibrationMethod.Interval,
+    Affine = CalibrationMethod.Affine,
+    Isotonic = CalibrationMethod.Isotonic,
+    /// <summary>A model that was trained on the rows is added to the answers.</summary>
+    FineTuning,
+}
+
+/// <summary>Fits a base model to rows of its deriver's, in a child process. A calibration is fitted on every second row, and makes the interval table from the others.</summary>
 internal sealed class CustomiseWork : IChildWork
 {
     public const string WorkName = "customise";
@@ -38,13 +56,15 @@ internal sealed class CustomiseWork : IChildWork
     /// <summary>Fewer say nothing of a 90 % interval.</summary>
     private const int LeastRows = 40;
 
-    private const int BatchRows = 4_096;
-
+    /// <param name="Field">Where the caller asked for it, for refusals.</param>
     /// <param name="Output">The prediction's name.</param>
     internal sealed record Header(
-        CalibrationMethod Method, long ModelBytes, ModelSignature Signature, IReadOnlyList<ColumnSpec> Columns, string Output, IReadOnlyList<TrainingColumn> Dataset, string Target);
+        CustomisationMethod Method, string Field, long ModelBytes, ModelSignature Signature, IReadOnlyList<ColumnSpec> Columns, string Output, IReadOnlyList<TrainingColumn> Dataset, string Target);
 
-    internal sealed record Fitted(int FittedRows, double? Slope, double? Intercept, TrainingMetrics Before, TrainingMetrics After, ConformalTable Calibration);
+    /// <param name="Tuning">Its log is not stored yet, and so has no hash.</param>
+    internal sealed record Fitted(
+        int FittedRows, double? Slope, double? Intercept, TrainingMetrics Before, TrainingMetrics After, ConformalTable Calibration,
+        IReadOnlyList<Knot>? Knots = null, Tuning? Tuning = null, IReadOnlyList<string>? Log = null);
 
     public string Name => WorkName;
 
@@ -54,38 +74,55 @@ internal sealed class CustomiseWork : IChildWork
         var model = new byte[header.ModelBytes];
         await input.ReadExactlyAsync(model, ct);
         var table = await TrainingTable.ReadAsync(input, header.Dataset, header.Target, ct);
-        if (table.Refusal is { } unreadable) throw new ChildWorkRefusedException(unreadable);
-        if (table.Value.Rows < LeastRows)
-            throw new ChildWorkRefusedException(Refusal.Invalid("too-few-rows", $"The dataset has {table.Value.Rows} rows with a value for '{header.Target}'; calibration takes {LeastRows} or more.", "calibration.dataset", "Upload more rows."));
+        if (table.Refusal is { } unreadable) throw new ChildWorkRefusedException(unreadable with { Field = header.Field + ".dataset" });
+        var least = header.Method is CustomisationMethod.FineTuning ? Trainer.LeastRows : LeastRows;
+        if (table.Value.Rows < least)
+            throw new ChildWorkRefusedException(Refusal.Invalid("too-few-rows", $"The dataset has {table.Value.Rows} rows with a value for '{header.Target}'; this takes {least} or more.", header.Field + ".dataset", "Upload more rows."));
 
-        var (fitted, changed) = Fit(header, model, table.Value);
+        var (fitted, changed) = header.Method is CustomisationMethod.FineTuning ? FineTuning.Fit(header, model, table.Value, progress, ct) : Fit(header, model, table.Value, ct);
         await ChildFrames.WriteHeaderAsync(output, fitted, ct);
         if (changed is not null) await output.WriteAsync(changed, ct);
     }
 
-    internal static (Fitted Fitted, byte[]? Changed) Fit(Header header, byte[] model, TrainingTable table)
+    internal static (Fitted Fitted, byte[]? Changed) Fit(Header header, byte[] model, TrainingTable table, CancellationToken ct)
+    {
+        var rows = RowScorer.AsInputs(table, header);
+        var (truth, answers) = (Truth(header, table), Answers(header, model, rows, ct));
+
+        // With an interval alone nothing is fitted, and all rows measure it.
+        var isFitted = header.Method is not CustomisationMethod.Interval;
+        int[] measured = [.. Enumerable.Range(0, table.Rows).Where(row => !isFitted || row % 2 == 1)];
+        int[] fittedOn = [.. Enumerable.Range(0, table.Rows).Where(row => isFitted && row % 2 == 0)];
+        (double Slope, double Intercept)? line = header.Method is CustomisationMethod.Affine ? Line(fittedOn, truth, answers) : null;
+        var knots = header.Method is CustomisationMethod.Isotonic ? Rising(fittedOn, truth, answers) : null;
+        var changed = line is { } found ? GraphChange.Scaled(model, header.Output, found.Slope, found.Intercept) : knots is null ? null : IsotonicFit.Write(model, header.Output, knots);
+
+        double[] held = [.. measured.Select(row => truth[row])];
+        float[] before = [.. measured.Select(row => answers[row])], after = changed is null ? before : Answers(header, changed, rows.Take(measured), ct);
+        var intervals = Judgement.Calibrate(held, after);
+        return (new(fittedOn.Length, line?.Slope, line?.Intercept, Judgement.Metrics(held, before), Judgement.Metrics(held, after, intervals), intervals, knots), changed);
+    }
+
+    internal static double[] Truth(Header header, TrainingTable table)
     {
         var target = (NumberColumn)table[header.Target];
-        double[] truth = [.. Enumerable.Range(0, table.Rows).Select(row => target[row])];
-        float[] answers;
+        return [.. Enumerable.Range(0, table.Rows).Select(row => target[row])];
+    }
+
+    internal static float[] Answers(Header header, byte[] model, TrainingTable rows, CancellationToken ct)
+    {
         try
         {
-            answers = Score(header, model, table);
+            using var scorer = new RowScorer(model, header);
+            var answers = scorer.Score(rows, ct);
+            var without = answers.Count(answer => !float.IsFinite(answer));
+            return without == 0 ? answers
+                : throw new ChildWorkRefusedException(Refusal.Invalid("model-fails-on-rows", $"The base model gives no finite answer for {without:N0} of the dataset's rows.", header.Field + ".dataset", "Leave those rows out."));
         }
         catch (OnnxRuntimeException)
         {
-            throw new ChildWorkRefusedException(Refusal.Invalid("model-fails-on-rows", "The base model does not run on the dataset's rows.", "calibration.dataset", "Use rows with the values that the model takes."));
+            throw new ChildWorkRefusedException(Refusal.Invalid("model-fails-on-rows", "The base model does not run on the dataset's rows.", header.Field + ".dataset", "Use rows with the values that the model takes."));
         }
-
-        // With an interval alone nothing is fitted, and all rows measure it.
-        int[] measured = [.. Enumerable.Range(0, table.Rows).Where(row => header.Method is CalibrationMethod.Interval || row % 2 == 1)];
-        var (slope, intercept) = header.Method is CalibrationMethod.Affine ? Line([.. Enumerable.Range(0, table.Rows).Where(row => row % 2 == 0)], truth, answers) : (1.0, 0.0);
-        double[] held = [.. measured.Select(row => truth[row])];
-        float[] before = [.. measured.Select(row => answers[row])], after = [.. before.Select(answer => (float)((slope * answer) + intercept))];
-        var intervals = Judgement.Calibrate(held, after);
-        var isAffine = header.Method is CalibrationMethod.Affine;
-        return (new(isAffine ? table.Rows - measured.Length : 0, isAffine ? slope : null, isAffine ? intercept : null, Judgement.Metrics(held, before), Judgement.Metrics(held, after, intervals), intervals),
-            isAffine ? Scaled(model, header.Output, slope, intercept) : null);
     }
 
     /// <summary>Least squares of the truth over the answer.</summary>
@@ -93,117 +130,45 @@ internal sealed class CustomiseWork : IChildWork
     {
         var (meanAnswer, meanTruth) = (rows.Average(row => (double)answers[row]), rows.Average(row => truth[row]));
         var spread = rows.Sum(row => (answers[row] - meanAnswer) * (answers[row] - meanAnswer));
-        if (!(spread > 0))
-            throw new ChildWorkRefusedException(Refusal.Invalid("constant-answers", "The base model gives the same answer for all rows, so no line can be fitted.", "calibration.method", "Calibrate the interval alone, or use other rows."));
+        if (!(spread > 0)) throw Constant("no line");
         var slope = rows.Sum(row => (answers[row] - meanAnswer) * (truth[row] - meanTruth)) / spread;
         return (slope, meanTruth - (slope * meanAnswer));
     }
 
-    /// <summary>The model with a multiplication and an addition behind its output, which keeps its name. Everything else in the file stays as it is.</summary>
-    internal static byte[] Scaled(byte[] file, string output, double slope, double intercept)
+    private static IReadOnlyList<Knot> Rising(int[] rows, double[] truth, float[] answers)
     {
-        var model = OnnxModel.Parser.ParseFrom(file);
-        var graph = model.Graph;
-        HashSet<string> taken = [.. graph.Node.SelectMany(n => n.Output), .. graph.Input.Select(i => i.Name), .. graph.Initializer.Select(t => t.Name)];
-        string Fresh(string name)
-        {
-            while (!taken.Add(name)) name += "_";
-            return name;
-        }
-
-        var (before, multiplied, by, plus) = (Fresh(output + "/base"), Fresh(output + "/scaled"), Fresh(output + "/slope"), Fresh(output + "/intercept"));
-        Rename(graph, output, before);
-        var element = graph.Output.Single(o => o.Name == output).Type.Tensor.Element;
-        graph.Initializer.Add(Constant(by, slope, element));
-        graph.Initializer.Add(Constant(plus, intercept, element));
-        graph.Node.Add(new OnnxNode { OpType = "Mul", Input = { before, by }, Output = { multiplied } });
-        graph.Node.Add(new OnnxNode { OpType = "Add", Input = { multiplied, plus }, Output = { output } });
-        return model.ToByteArray();
+        if (rows.All(row => answers[row] == answers[rows[0]])) throw Constant("nothing that rises with it");
+        var knots = IsotonicFit.Fit(rows.Select(row => ((double)answers[row], truth[row])));
+        return knots.Count > 1 ? knots
+            : throw new ChildWorkRefusedException(Refusal.Invalid("not-rising", "The truth does not rise with the base model's answer, so every answer would become the same.", "calibration.method", "Calibrate the interval alone, or use other rows."));
     }
 
-    private static OnnxTensor Constant(string name, double value, int element) => element == GraphWriter.Double
-        ? new OnnxTensor { Name = name, DataType = element, DoubleData = { value } } : new OnnxTensor { Name = name, DataType = element, FloatData = { (float)value } };
+    private static ChildWorkRefusedException Constant(string nothing) => new(Refusal.Invalid(
+        "constant-answers", $"The base model gives the same answer for all rows, so {nothing} can be fitted.", "calibration.method", "Calibrate the interval alone, or use other rows."));
 
-    /// <summary>Wherever the value is made or used, branches included; they see the values around them by name.</summary>
-    private static void Rename(OnnxGraph graph, string from, string to)
+    /// <summary>Why the base cannot be fitted to the dataset; null when it can.</summary>
+    internal static Refusal? Judge(PublishedFacts facts, OpenedDataset dataset, string field, string target)
     {
-        foreach (var tensor in graph.Initializer.Where(t => t.Name == from)) tensor.Name = to;
-        foreach (var node in graph.Node)
-        {
-            for (var i = 0; i < node.Input.Count; i++) if (node.Input[i] == from) node.Input[i] = to;
-            for (var i = 0; i < node.Output.Count; i++) if (node.Output[i] == from) node.Output[i] = to;
-            foreach (var branch in node.Attribute.SelectMany(a => a.G is null ? a.Graphs : a.Graphs.Prepend(a.G)))
-            {
-                Rename(branch, from, to);
-                foreach (var value in branch.Output.Where(o => o.Name == from)) value.Name = to;
-            }
-        }
-    }
-
-    private static float[] Score(Header header, byte[] model, TrainingTable table)
-    {
-        using var session = OnnxSession.Open(model);
-        using var options = new RunOptions();
-        string[] names = [.. header.Columns.Select(column => column.Name)];
-        var answers = new float[table.Rows];
-        for (var start = 0; start < table.Rows; start += BatchRows)
-        {
-            int[] rows = [.. Enumerable.Range(start, Math.Min(BatchRows, table.Rows - start))];
-            var inputs = header.Columns.Select(column => Tensor(table[column.Name], header.Signature.Inputs.Single(i => i.Name == column.Name).Datatype, rows)).ToList();
-            try
-            {
-                using var outputs = session.Run(options, names, inputs, [header.Output]);
-                if (outputs[0].GetTensorTypeAndShape().ElementCount != rows.Length)
-                    throw new ChildWorkRefusedException(Refusal.Invalid("not-one-answer-a-row", $"The output '{header.Output}' has not one number a row.", "calibration", "Derive without calibration."));
-                for (var i = 0; i < rows.Length; i++)
-                {
-                    answers[start + i] = outputs[0].GetTensorTypeAndShape().ElementDataType is TensorElementType.Double ? (float)outputs[0].GetTensorDataAsSpan<double>()[i] : outputs[0].GetTensorDataAsSpan<float>()[i];
-                }
-            }
-            finally
-            {
-                inputs.ForEach(input => input.Dispose());
-            }
-        }
-
-        return answers;
-    }
-
-    private static OrtValue Tensor(TableColumn column, string datatype, int[] rows)
-    {
-        long[] shape = [rows.Length, 1];
-        if (datatype is "BYTES") return OrtValue.CreateFromStringTensor(new DenseTensor<string>(rows.Select(row => column is TextColumn text ? text[row] : Text(column, row)).ToArray(), [rows.Length, 1]));
-        var numbers = (NumberColumn)column;
-        return datatype switch
-        {
-            "FP64" => OrtValue.CreateTensorValueFromMemory(rows.Select(row => (double)numbers.Input(row)).ToArray(), shape),
-            "INT64" => OrtValue.CreateTensorValueFromMemory(rows.Select(row => (long)numbers.Input(row)).ToArray(), shape),
-            "BOOL" => OrtValue.CreateTensorValueFromMemory(rows.Select(row => numbers.Input(row) > 0).ToArray(), shape),
-            _ => OrtValue.CreateTensorValueFromMemory(rows.Select(numbers.Input).ToArray(), shape),
-        };
-    }
-
-    private static string Text(TableColumn column, int row) => ((NumberColumn)column)[row].ToString("R", System.Globalization.CultureInfo.InvariantCulture);
-
-    /// <summary>Why the dataset cannot calibrate the base; null when it can.</summary>
-    internal static Refusal? Judge(PublishedFacts facts, OpenedDataset dataset, string target)
-    {
-        if (facts.Kind is not ArtifactKind.Onnx || facts.Columns.Count == 0 || facts.PredictionOutput is null
-            || facts.Signature.Outputs.First(o => o.Name == facts.PredictionOutput).Datatype is not ("FP32" or "FP64"))
-        {
-            return Refusal.Invalid("base-not-calibratable", "Only an ONNX model of a table, with a floating-point prediction, can be calibrated.", "calibration", "Derive without calibration.");
-        }
+        var datatype = facts.Signature.Outputs.FirstOrDefault(o => o.Name == facts.PredictionOutput)?.Datatype;
+        var why = facts.Kind is not ArtifactKind.Onnx ? "it is no ONNX file"
+            : facts.Columns.Count == 0 ? "its inputs are not columns of a table"
+            : facts.PredictionOutput is null ? "none of its outputs is called 'prediction'"
+            : datatype is not ("FP32" or "FP64") ? $"its answer '{facts.PredictionOutput}' is {datatype}, and not a floating-point number"
+            : null;
+        if (why is not null) return Refusal.Invalid("base-not-calibratable", $"The base model cannot be fitted to rows: {why}.", field, $"Derive without {field}.");
 
         if (dataset.Columns.FirstOrDefault(c => c.Name == target) is not { Type: DatasetColumnType.Integer or DatasetColumnType.Number })
-            return Refusal.Invalid("unknown-column", $"The dataset '{dataset.Dataset}' has no column of numbers '{target}'.", "calibration.target", "Name the column that holds what came true.");
+            return Refusal.Invalid("unknown-column", $"The dataset '{dataset.Dataset}' has no column of numbers '{target}'.", field + ".target", "Name the column that holds what came true.");
         foreach (var column in facts.Columns)
         {
+            if (column.Name == target)
+                return Refusal.Invalid("target-is-input", $"The model takes the column '{target}', so it cannot be what the model is to answer.", field + ".target", "Name the column that holds what came true.");
             var found = dataset.Columns.FirstOrDefault(c => c.Name == column.Name);
-            if (found is null) return Refusal.Invalid("unknown-column", $"The dataset '{dataset.Dataset}' lacks the model's column '{column.Name}'.", "calibration.dataset", "Upload rows with all columns of the model.");
-            if (found.Type is DatasetColumnType.Text != (column.Kind is ColumnKind.Category) && column.Kind is not ColumnKind.Category)
-                return Refusal.Invalid("column-type", $"The dataset's column '{column.Name}' holds texts, and the model takes numbers there.", "calibration.dataset", "Upload rows with the types that the model takes.");
+            if (found is null) return Refusal.Invalid("unknown-column", $"The dataset '{dataset.Dataset}' lacks the model's column '{column.Name}'.", field + ".dataset", "Upload rows with all columns of the model.");
+            if (found.Type is DatasetColumnType.Text && column.Kind is not ColumnKind.Category)
+                return Refusal.Invalid("column-type", $"The dataset's column '{column.Name}' holds texts, and the model takes numbers there.", field + ".dataset", "Upload rows with the types that the model takes.");
             if (found.Missing > 0 && column.Required)
-                return Refusal.Invalid("column-missing-values", $"The dataset's column '{column.Name}' is empty in {found.Missing:N0} rows, which the model cannot do without.", "calibration.dataset", "Leave those rows out.");
+                return Refusal.Invalid("column-missing-values", $"The dataset's column '{column.Name}' is empty in {found.Missing:N0} rows, which the model cannot do without.", field + ".dataset", "Leave those rows out.");
         }
 
         return null;

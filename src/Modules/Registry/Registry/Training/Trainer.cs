@@ -22,17 +22,23 @@ internal static class Trainer
         progress.Report(new ChildProgress(0.01, "Reading the dataset"));
         var read = await TrainingTable.ReadAsync(csv, columns, spec.Target, ct);
         if (read.Refusal is { } unreadable) return unreadable;
-        return Train(read.Value, columns, spec, progress, ct);
+
+        var time = columns.FirstOrDefault(c => spec.TimeColumn is null ? c.Type is DatasetColumnType.Date : c.Name == spec.TimeColumn) is { } named
+            ? (NumberColumn)read.Value[named.Name] : null;
+        var trained = Train(read.Value, time, spec, progress, ct);
+        return trained.Refusal is { } refusal ? refusal : trained.Value.Model;
     }
 
-    private static Result<TrainedModel> Train(
-        TrainingTable table, IReadOnlyList<TrainingColumn> columns, TrainingSpec spec, IProgress<ChildProgress> progress, CancellationToken ct)
+    /// <param name="Split">Which rows it learnt from, and which it did not.</param>
+    /// <param name="Predict">ML.NET's own answers for all rows of a table with the same columns.</param>
+    internal sealed record Trained(TrainedModel Model, DataSplit Split, Func<TrainingTable, float[]> Predict);
+
+    /// <param name="time">Orders the rows; it need not be one of the table's columns.</param>
+    internal static Result<Trained> Train(TrainingTable table, NumberColumn? time, TrainingSpec spec, IProgress<ChildProgress> progress, CancellationToken ct)
     {
         var log = new List<string> { $"{table.Rows:N0} rows have a value in '{spec.Target}'; {table.RowsWithoutTarget:N0} without one are left out." };
         if (TooFew(table, spec) is { } tooFew) return tooFew;
 
-        var time = columns.FirstOrDefault(c => spec.TimeColumn is null ? c.Type is DatasetColumnType.Date : c.Name == spec.TimeColumn) is { } named
-            ? (NumberColumn)table[named.Name] : null;
         var split = DataSplit.Of(table, spec, time);
         var description = split.Describe(time, table.RowsWithoutTarget);
         log.Add(Explain(description));
@@ -62,8 +68,7 @@ internal static class Trainer
         var onnx = GraphExport.Write(plan, preprocessing.Fills(table, plan), model, scale, spec.Target);
         using var graph = new GraphScorer(onnx);
         var sample = ParityGate.Sample(table, spec.Seed);
-        int[] all = [.. Enumerable.Range(0, sample.Rows)];
-        var parity = ParityGate.Judge(Predict(model, scale, sample, all), graph.Score(sample, all, plan, ct), Deviation(Truth(split.Train)));
+        var parity = ParityGate.Judge(PredictAll(sample), graph.Score(sample, [.. Enumerable.Range(0, sample.Rows)], plan, ct), Deviation(Truth(split.Train)));
         if (parity.Refusal is { } differs) return differs;
         log.Add($"The ONNX graph gives ML.NET's answers on {parity.Value.Rows:N0} rows, half of them with missing and unseen values: "
             + $"largest difference {parity.Value.MaxAbsoluteDifference:G3}, relative {parity.Value.MaxRelativeDifference:G3}.");
@@ -81,7 +86,11 @@ internal static class Trainer
         var inspected = OnnxInspector.Inspect(onnx);
         if (inspected.Refusal is { } unsound) return unsound;
         progress.Report(new ChildProgress(1, "Done"));
-        return new TrainedModel(onnx, inspected.Value.Signature, inspected.Value.Facts, plan.Specs, chosen.Name, metrics, baseline, calibration, description, parity.Value, log, Judgement.Evaluation(split.Test, Truth(split.Test), predicted));
+        var evaluation = Judgement.Evaluation(split.Test, Truth(split.Test), predicted);
+        return new Trained(
+            new(onnx, inspected.Value.Signature, inspected.Value.Facts, plan.Specs, chosen.Name, metrics, baseline, calibration, description, parity.Value, log, evaluation), split, PredictAll);
+
+        float[] PredictAll(TrainingTable from) => Predict(model, scale, from, [.. Enumerable.Range(0, from.Rows)]);
 
         (Candidate Best, Candidate BestLinear) Choose()
         {

@@ -78,6 +78,8 @@ internal sealed class NumberColumn(string name, DatasetColumnType type) : TableC
 {
     private List<double> values = [];
 
+    public static NumberColumn Of(string name, DatasetColumnType type, IEnumerable<double> values) => new(name, type) { values = [.. values] };
+
     public double this[int row]
     {
         get => values[row];
