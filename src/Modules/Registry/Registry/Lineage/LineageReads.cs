@@ -65,7 +65,7 @@ internal sealed class LineageReads(IQuerySession session, Runs runs, LoggedModel
         }
 
         if (facts.Base is { } shared) origins.Add(new(new(LineageKind.SharedVersion, NameOf(shared)), "derived from"));
-        if (facts.Customisation is { } fitted) origins.Add(new(await DatasetKeyAsync(fitted.Dataset, fitted.DatasetSha256, ct), "calibrated on"));
+        if (facts.Customisation is { } fitted) origins.Add(new(await DatasetKeyAsync(fitted.Dataset, fitted.DatasetSha256, ct), fitted.Tuning is null ? "calibrated on" : "fine-tuned on"));
         foreach (var member in facts.Composite?.Members ?? []) origins.Add(new(VersionKey(member.Model, member.Version), "made of"));
 
         composites ??= await session.Query<ModelVersion>().Where(other => other.Facts.Source == VersionSource.Composite).ToListAsync(ct);
