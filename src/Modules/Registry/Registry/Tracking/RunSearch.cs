@@ -8,15 +8,20 @@ namespace Platform.Registry.Tracking;
 /// <param name="Next">Where the next page begins; null on the last.</param>
 internal sealed record RunPage(IReadOnlyList<Run> Runs, string? Next);
 
-/// <summary>Finds runs. A search is one statement, before which one more may count what its comparisons would leave.</summary>
-/// <remarks>There are two ways to a page. Either begin at the comparison that leaves least and sort what is left, or walk along the order (an index has each:
-/// start time, metric, parameter, tag) and test run by run until the page is full. The first costs what the comparison matches, the second what lies between two
-/// matches, so the count, which stops at <see cref="FewEnough"/>, decides. The planner cannot decide it: it has no figures of one key's values.
-/// A walk that meets hardly a match, because comparisons that match much each match little together, is given up after a moment; then what they all match is gathered first.</remarks>
+/// <summary>Finds runs. A search is one statement, before which two more may look what its comparisons would leave.</summary>
+/// <remarks>There are three ways to a page. Begin at the comparison that leaves least and sort what is left; or walk along the order (an index has each:
+/// start time, end time, metric, parameter, tag) and test run by run until the page is full; or gather what all comparisons match together and sort that.
+/// The first costs what the one comparison matches, the second what lies between two matches, the third what all comparisons match each. So a count, which stops at
+/// <see cref="FewEnough"/>, decides for the first, and how many of the order's first thousand pass the tests decides between the others.
+/// The planner cannot decide it: it has no figures of one key's values, and none of how they go together.
+/// A walk that meets hardly a match further on is given up after a moment, and what matches is gathered.</remarks>
 internal sealed class RunSearch(TrackingDatabase database)
 {
     /// <summary>Sorting this many takes about as long as walking to a full page where more match.</summary>
     internal int FewEnough { get; init; } = 3_000;
+
+    /// <summary>Walking so many runs takes about as long as bringing together what two comparisons match of a million.</summary>
+    private const int MostWalked = 20_000;
 
     /// <summary>For tests: as if each walk were given up.</summary>
     internal bool Freely { get; init; }
@@ -28,6 +33,7 @@ internal sealed class RunSearch(TrackingDatabase database)
         if (experiments.Count == 0) return new([], null);
         var sql = new RunSearchSql(tenant, experiments, lifecycle, filter, order, limit + 1, after);
         Comparison? begin = null;
+        var gather = Freely;
         var counted = filter.Where(RunSearchSql.CanBegin).ToArray();
         if (counted.Length > 0)
         {
@@ -35,9 +41,10 @@ internal sealed class RunSearch(TrackingDatabase database)
             var least = counts.Min();
             if (least == 0) return new([], null);
             if (least <= FewEnough) begin = counted[counts.IndexOf(least)];
+            else gather = gather || await WalkedAsync() > MostWalked;
         }
 
-        var found = Freely ? await ReadAsync(sql.SearchFreely(), Planning.Free) : begin is null && filter.Count > 0 ? await WalkAsync() : await ReadAsync(sql.Search(begin), Planning.ByKey);
+        var found = gather ? await ReadAsync(sql.Gather(), Planning.Free) : begin is null && filter.Count > 0 ? await WalkAsync() : await ReadAsync(sql.Search(begin), Planning.ByKey);
         var page = found.OrderBy(f => f.Nth).ToArray();
         if (page.Length <= limit) return new([.. page.Select(f => f.Run)], null);
         var last = page[limit - 1];
@@ -51,8 +58,16 @@ internal sealed class RunSearch(TrackingDatabase database)
             }
             catch (PostgresException slow) when (slow.SqlState is PostgresErrorCodes.QueryCanceled && !ct.IsCancellationRequested)
             {
-                return await ReadAsync(sql.SearchFreely(), Planning.Free);
+                return await ReadAsync(sql.Gather(), Planning.Free);
             }
+        }
+
+        // How many runs a walk would test, if it went on as it begins.
+        async Task<double> WalkedAsync()
+        {
+            if (sql.Sample() is not { } sample) return double.PositiveInfinity;
+            var (tested, passed) = (await database.ReadAsync(tenant, [sample], row => (row.GetInt64(0), row.GetInt64(1)), ct)).Single();
+            return experiments.Count * (limit + 1 + after.Offset) * (double)tested / Math.Max(passed, .5);
         }
 
         Task<List<(long Nth, Run Run, KeyValue[] Keys)>> ReadAsync(NpgsqlBatchCommand search, Planning planning) =>
@@ -107,9 +122,15 @@ internal sealed record RunToken(long Offset, IReadOnlyList<KeyValue>? Keys, long
 /// <summary>The SQL of one search.</summary>
 internal sealed class RunSearchSql(string tenant, IReadOnlyList<long> experiments, Lifecycle lifecycle, IReadOnlyList<Comparison> filter, IReadOnlyList<OrderKey> order, int limit, RunToken after)
 {
-    private const string DatasetContext = "context", EndTime = "end_time";
+    private const string DatasetContext = "context", StartTime = "start_time", EndTime = "end_time";
+
+    /// <summary>What of a text is in its index, as <see cref="TrackingSchema"/> has it.</summary>
+    private const int Longest = 200;
 
     private SqlValues values = new();
+
+    /// <summary>The comparison along whose index the newest come first.</summary>
+    private Comparison? Along => filter.FirstOrDefault(c => c is { Field: RunField.Param or RunField.Tag, Comparator: Comparator.Equal });
 
     /// <summary>Whether a search can begin at what the comparison matches: an index has it.</summary>
     public static bool CanBegin(Comparison comparison) => comparison switch
@@ -123,7 +144,7 @@ internal sealed class RunSearchSql(string tenant, IReadOnlyList<long> experiment
         _ => false,
     };
 
-    public static Type TypeOf(OrderKey key) => key.Field is RunField.Metric ? typeof(double) : key is { Field: RunField.Attribute, Key: "start_time" or EndTime } ? typeof(long) : typeof(string);
+    public static Type TypeOf(OrderKey key) => key.Field is RunField.Metric ? typeof(double) : key is { Field: RunField.Attribute, Key: StartTime or EndTime } ? typeof(long) : typeof(string);
 
     /// <summary>How many runs each comparison matches, one row each; counting stops at <paramref name="most"/>.</summary>
     public NpgsqlBatchCommand Count(IReadOnlyList<Comparison> comparisons, int most)
@@ -142,20 +163,49 @@ internal sealed class RunSearchSql(string tenant, IReadOnlyList<long> experiment
         return Page(page);
     }
 
-    /// <summary>The same page from what all of the comparisons match that an index has; how they are brought together is left to the planner.</summary>
-    public NpgsqlBatchCommand SearchFreely()
+    /// <summary>The same page from what all of the comparisons match together that an index has; how they are brought together is left to the planner.</summary>
+    public NpgsqlBatchCommand Gather()
     {
         Begin();
         Comparison[] begun = [.. filter.Where(CanBegin)];
-        var common = begun.Length == 0 ? "" : $"({string.Join(" intersect ", begun.Select(c => $"select distinct f.run_id {Matches(c)}"))}) begun join ";
+        // Only of a run's datasets may several match one comparison.
+        var matching = begun.Select((c, i) => $"(select {(c.Field is RunField.Dataset ? "distinct " : "")}f.run_id {Matches(c)}) b{i}{(i == 0 ? "" : $" on b{i}.run_id = b0.run_id")}");
+        var (common, from) = begun.Length == 0 ? ("", "") : ($"begun as materialized (select b0.run_id from {string.Join(" join ", matching)}), ", "begun join ");
         return Page($"""
-            {Select(0)} from {common}registry.runs r {(begun.Length == 0 ? "" : "on r.tenant_id = $1 and r.run_id = begun.run_id ")}join registry.experiments e on e.tenant_id = $1 and e.experiment_id = r.experiment_id {Joins(0)}
+            {Select(0)} from {from}registry.runs r {(begun.Length == 0 ? "" : "on r.tenant_id = $1 and r.run_id = begun.run_id ")}join registry.experiments e on e.tenant_id = $1 and e.experiment_id = r.experiment_id {Joins(0)}
             where r.tenant_id = $1 and r.experiment_id = any ($2) and {Where(begun, freely: true)} and {Beyond(0)} {OrderBy(0)}
-            """);
+            """, common);
     }
 
-    private NpgsqlBatchCommand Page(string page) => Command($"""
-            with page as materialized (select *, row_number() over () as nth from (select * from ({page}) walked limit {limit} offset {after.Offset}) found)
+    /// <summary>How many of the first runs of the order pass all tests, of how many; null where no index has the order, so that a walk reads the experiment through.</summary>
+    public NpgsqlBatchCommand? Sample()
+    {
+        if (order is [{ Field: RunField.Attribute, Key: not (StartTime or EndTime) }, ..]) return null;
+        Begin();
+        const int Tested = 1_000;
+        var each = (Tested + experiments.Count - 1) / experiments.Count;
+        var newest = $"select s.run_id from registry.runs s where s.tenant_id = $1 and s.experiment_id = x.experiment_id{(order.Count == 0 && after.Keys is not null ? $" and s.start_time <= {P(after.StartTime)}" : "")} order by s.start_time desc limit {each}";
+        var first = order switch
+        {
+            [] when Along is { } along => $"select s.run_id from {Table(along.Field)} s where s.tenant_id = $1 and s.experiment_id = x.experiment_id and {Tests(along, "s")} order by s.start_time desc limit {each}",
+            [] => newest,
+            [var key, ..] => $"""
+                select s.run_id from {(key.Field is RunField.Attribute ? "registry.runs" : Table(key.Field))} s where s.tenant_id = $1 and s.experiment_id = x.experiment_id
+                    {(key.Field is RunField.Attribute ? "" : $" and s.key = {P(key.Key)}")}{(after.Keys is [{ Class: 0, Value: var last }, ..] ? $" and s.{Leading(key)} {Symbol(0)}= {(last is string ? $"left({P(last)}, {Longest})" : P(last))}" : "")}
+                    {(key.Field is RunField.Metric ? " and s.value < 'NaN'" : key.Key is EndTime ? " and s.end_time is not null" : "")} order by s.{Leading(key)}{(key.Descending ? " desc" : "")} limit {each}
+                """,
+        };
+        return Command($"""
+            select count(*), count(*) filter (where {Where([])}) from registry.experiments x cross join lateral (select o.run_id from (({first}) union all ({newest})) o limit {each}) o
+            join registry.runs r on r.tenant_id = $1 and r.run_id = o.run_id join registry.experiments e on e.tenant_id = $1 and e.experiment_id = r.experiment_id
+            where x.tenant_id = $1 and x.experiment_id = any ($2)
+            """);
+
+        static string Leading(OrderKey key) => key.Field switch { RunField.Attribute => key.Key, RunField.Metric => "value", _ => "head" };
+    }
+
+    private NpgsqlBatchCommand Page(string page, string before = "") => Command($"""
+            with {before}page as materialized (select *, row_number() over () as nth from (select * from ({page}) walked limit {limit} offset {after.Offset}) found)
             select {Runs.Columns}, page.nth{string.Concat(order.Select((_, i) => $", page.c{i}, page.v{i}"))} from page join registry.runs r on r.tenant_id = $1 and r.run_id = page.run_id {Runs.Parts}
             """);
 
@@ -164,6 +214,16 @@ internal sealed class RunSearchSql(string tenant, IReadOnlyList<long> experiment
     private IEnumerable<string> Walks()
     {
         const string runs = "registry.runs r", ofExperiment = "r.tenant_id = $1 and r.experiment_id = e.experiment_id";
+        if (order is [] && Along is { } along)
+        {
+            // What has the value is in its index in the order of the start.
+            yield return Each($"""
+                {Select(0)} from {Table(along.Field)} o join registry.runs r on r.tenant_id = $1 and r.run_id = o.run_id where o.tenant_id = $1 and o.experiment_id = e.experiment_id and {Tests(along, "o")}
+                and {Where([along], run: "o.run_id")} and {Beyond(0, "o")} order by o.start_time desc, o.run_id
+                """, 0);
+            yield break;
+        }
+
         if (order is [] or [{ Field: RunField.Attribute, Key: not EndTime }, ..])
         {
             yield return Each($"{Select(0)} from {runs} {Joins(0)} where {ofExperiment} and {Where([])} and {Beyond(0)} {OrderBy(0)}", 0);
@@ -183,8 +243,24 @@ internal sealed class RunSearchSql(string tenant, IReadOnlyList<long> experiment
         var (isMetric, direction) = (first.Field is RunField.Metric, first.Descending ? " desc" : "");
         if (reached == 0)
         {
+            var cut = "";
+            if (!isMetric && order.Count == 1 && after.Keys?[0].Value is null or string { Length: <= Longest })
+            {
+                // Where no value is longer than its head, the index has the whole order: first what shares the value of the page before, then what is beyond it.
+                cut = $"exists (select 1 from {Table(first.Field)} f where f.tenant_id = $1 and f.experiment_id = any ($2) and f.key = {P(first.Key)} and f.cut)";
+                var (walk, inOrder) = ($"{Select(1, "0", "o0.value")} {held} and not {cut} and {Where([], run: "o0.run_id")}", $"order by o0.head{direction}, o0.start_time desc, o0.run_id");
+                if (after.Keys is [{ Value: var last }])
+                {
+                    yield return Each($"{walk} and o0.head = {P(last)} and {Beyond(1, "o0")} order by o0.start_time desc, o0.run_id", 0);
+                    walk += $" and o0.head {Symbol(0)} {P(last)}";
+                }
+
+                yield return Each($"{walk} {inOrder}", 0);
+                cut = $" and {cut}";
+            }
+
             var sorted = isMetric ? $"o0.value{direction}" : $"o0.head{direction}, o0.value{direction}";
-            yield return Each($"{Select(1, "0", "o0.value")} {held}{(isMetric ? " and o0.value < 'NaN'" : "")} and {Where([], run: "o0.run_id")} and {BeyondFirst()} order by {sorted}, {Rest(1)}", 0);
+            yield return Each($"{Select(1, "0", "o0.value")} {held}{(isMetric ? " and o0.value < 'NaN'" : cut)} and {Where([], run: "o0.run_id")} and {BeyondFirst()} order by {sorted}, {Rest(1)}", 0);
         }
 
         if (isMetric && reached <= 1)
@@ -215,13 +291,14 @@ internal sealed class RunSearchSql(string tenant, IReadOnlyList<long> experiment
     private string Sorted(OrderKey key, int i) => (Class(i) is "0" ? "" : $"{Class(i)}, ") + Value(i) + (key.Descending ? " desc" : "");
 
     /// <summary>What comes after the last run of the page before, by the keys from this one on.</summary>
-    private string Beyond(int key)
+    /// <param name="run">The row that has its start and its id, in the index that is walked.</param>
+    private string Beyond(int key, string run = "r")
     {
         if (after.Keys is not { } last) return "true";
         if (key == order.Count)
         {
             var start = P(after.StartTime);
-            return $"r.start_time <= {start} and (r.start_time < {start} or r.run_id > {P(after.RunId)})";
+            return $"{run}.start_time <= {start} and ({run}.start_time < {start} or {run}.run_id > {P(after.RunId)})";
         }
 
         if (last[key].Class > 0) return $"({Class(key)} > {last[key].Class} or ({Class(key)} = {last[key].Class} and {Beyond(key + 1)}))";
@@ -235,7 +312,7 @@ internal sealed class RunSearchSql(string tenant, IReadOnlyList<long> experiment
         if (after.Keys is not { } last) return "true";
         var parameter = P(last[0].Value);
         var value = Value(0);
-        var reached = order[0].Field is RunField.Param or RunField.Tag ? $"o0.head {Symbol(0)}= left({parameter}, 200)" : $"{value} {Symbol(0)}= {parameter}";
+        var reached = order[0].Field is RunField.Param or RunField.Tag ? $"o0.head {Symbol(0)}= left({parameter}, {Longest})" : $"{value} {Symbol(0)}= {parameter}";
         return $"{reached} and ({value} {Symbol(0)} {parameter} or ({value} = {parameter} and {Beyond(1)}))";
     }
 
@@ -289,19 +366,19 @@ internal sealed class RunSearchSql(string tenant, IReadOnlyList<long> experiment
         _ => $"from {Table(comparison.Field)} f where f.tenant_id = $1 and f.experiment_id = any ($2) and {Tests(comparison)}",
     };
 
-    /// <summary>The comparison as a test of the row <c>f</c>, in the form its index is in.</summary>
-    private string Tests(Comparison comparison)
+    /// <summary>The comparison as a test of the row <paramref name="f"/>, in the form its index is in.</summary>
+    private string Tests(Comparison comparison, string f = "f")
     {
-        if (comparison.Field is RunField.Dataset) return Compares(comparison, $"f.{comparison.Key}");
-        var key = $"f.key = {P(comparison.Key)}";
+        if (comparison.Field is RunField.Dataset) return Compares(comparison, $"{f}.{comparison.Key}");
+        var key = $"{f}.key = {P(comparison.Key)}";
         if (comparison.Comparator is Comparator.IsNotNull) return key;
-        var value = Compares(comparison, "f.value");
+        var value = Compares(comparison, $"{f}.value");
         // PostgreSQL has NaN greater than everything; to a person it is neither greater nor less.
-        if (comparison.Field is RunField.Metric) return $"{key} and {value}{(comparison.Comparator is Comparator.NotEqual ? "" : " and f.value < 'NaN'")}";
+        if (comparison.Field is RunField.Metric) return $"{key} and {value}{(comparison.Comparator is Comparator.NotEqual ? "" : $" and {f}.value < 'NaN'")}";
         return comparison.Comparator switch
         {
-            Comparator.Equal => $"{key} and f.head = left({P(comparison.Texts[0])}, 200) and {value}",
-            Comparator.Like when Prefix(comparison.Texts[0]) is { Length: > 0 } prefix => $"{key} and f.head >= {P(prefix)} and f.head < {P(Beyond(prefix))} and {value}",
+            Comparator.Equal => $"{key} and {f}.head = left({P(comparison.Texts[0])}, {Longest}) and {value}",
+            Comparator.Like when Prefix(comparison.Texts[0]) is { Length: > 0 } prefix => $"{key} and {f}.head >= {P(prefix)} and {f}.head < {P(Beyond(prefix))} and {value}",
             _ => $"{key} and {value}",
         };
     }
