@@ -26,10 +26,11 @@ public sealed class SearchRunsTests(SearchRunsTests.Searched searched) : IClassF
     [Theory]
     [InlineData(0)] // along the order
     [InlineData(10_000)] // from what the filter matches
-    [InlineData(-1)] // as the planner likes
+    [InlineData(-1)] // what all comparisons match, gathered and sorted
+    [InlineData(-2)] // the same, looked into along the order
     public async Task Every_filter_in_every_order_gives_what_it_gives_in_memory_page_by_page(int fewEnough)
     {
-        var search = new RunSearch(searched.Tenant.App.Services.GetRequiredService<TrackingDatabase>()) { FewEnough = fewEnough < 0 ? 0 : fewEnough, Freely = fewEnough < 0 };
+        var search = new RunSearch(searched.Tenant.App.Services.GetRequiredService<TrackingDatabase>()) { FewEnough = fewEnough < 0 ? 0 : fewEnough, Freely = fewEnough < 0, FewGathered = fewEnough == -2 ? 0 : 5_000 };
         foreach (var filter in Filters)
         {
             foreach (var clauses in Orders)
