@@ -10,7 +10,7 @@ internal sealed record RunPage(IReadOnlyList<Run> Runs, string? Next);
 
 /// <summary>Finds runs. A search is one statement, before which two more may look what its comparisons would leave.</summary>
 /// <remarks>There are three ways to a page. Begin at the comparison that leaves least and sort what is left; or walk along the order (an index has each:
-/// start time, end time, metric, parameter, tag) and test run by run until the page is full; or gather what all comparisons match together and sort that.
+/// start time, end time, metric, parameter, tag) and test run by run until the page is full; or gather what all comparisons match together, and sort that or look into it along the order.
 /// The first costs what the one comparison matches, the second what lies between two matches, the third what all comparisons match each. So a count, which stops at
 /// <see cref="FewEnough"/>, decides for the first, and how many of the order's first few hundred pass the tests decides between the others.
 /// The planner cannot decide it: it has no figures of one key's values, and none of how they go together.
