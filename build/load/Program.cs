@@ -12,8 +12,9 @@ return args switch
     ["soak", var host, .. var options] => await Soak.RunAsync(host, options),
     ["logging", var host, .. var options] => await Logging.RunAsync(host, options),
     ["tracking", var host, .. var options] => await Tracking.RunAsync(host, options),
+    ["models", var host, .. var options] => await ModelSearches.RunAsync(host, options),
     ["uploads", var host, .. var options] => await Uploads.RunAsync(host, options),
-    _ => throw new ArgumentException("benchmarks | faults | fleet | allocation | logging | neighbours | soak | tracking | uploads, then Platform.Host.dll; build/benchmarks, build/faults, build/neighbours, build/logging-benchmark, build/tracking-benchmark and build/upload-memory do it for you."),
+    _ => throw new ArgumentException("benchmarks | faults | fleet | allocation | logging | models | neighbours | soak | tracking | uploads, then Platform.Host.dll; build/benchmarks, build/faults, build/neighbours, build/logging-benchmark, build/tracking-benchmark and build/upload-memory do it for you."),
 };
 
 static async Task<int> Done(Task task)

@@ -119,7 +119,7 @@ internal static class Tracking
         await using var connection = await platform.OwnerAsync();
         // Indexes over values are made afterwards, as a restore would: with them in place, millions of rows in no order take an hour.
         List<(string Name, string Definition)> indexes = [];
-        await using (var list = new NpgsqlCommand("select indexname, indexdef from pg_indexes where schemaname = 'registry' and indexname like 'run%\\_by\\_%'", connection))
+        await using (var list = new NpgsqlCommand("select indexname, indexdef from pg_indexes where schemaname = 'registry' and (indexname like 'run%\\_by\\_%' or indexname like 'run%wards')", connection))
         await using (var reader = await list.ExecuteReaderAsync())
         {
             while (await reader.ReadAsync()) indexes.Add((reader.GetString(0), reader.GetString(1)));
@@ -145,13 +145,13 @@ internal static class Tracking
             from (select *, random() as third from made order by i) each_run, generate_series(0, 19) k
             """);
         await ExecuteAsync("""
-            insert into registry.run_params (tenant_id, run_id, experiment_id, key, value)
-            select 'searching', run_id, experiment_id, p.key, p.value from made,
+            insert into registry.run_params (tenant_id, run_id, experiment_id, start_time, key, value)
+            select 'searching', run_id, experiment_id, start_time, p.key, p.value from made,
                 lateral (values ('lr', '0.' || (i / 10) % 10), ('depth', ((i * 7919) % 20)::text), ('seed', i::text), ('model', 'net-' || (i * 31) % 100), ('optimizer', 'adam')) p (key, value) order by i
             """);
         await ExecuteAsync("""
-            insert into registry.run_tags (tenant_id, run_id, experiment_id, key, value)
-            select 'searching', run_id, experiment_id, t.key, t.value from made,
+            insert into registry.run_tags (tenant_id, run_id, experiment_id, start_time, key, value)
+            select 'searching', run_id, experiment_id, start_time, t.key, t.value from made,
                 lateral (values ('mlflow.runName', 'run ' || i), ('mlflow.user', 'user ' || i % 20), ('team', 'team ' || (i * 13) % 8), ('commit', 'c' || (i * 37) % 1000), ('mlflow.source.name', 'train.py')) t (key, value) order by i
             """);
         foreach (var (_, definition) in indexes) await ExecuteAsync(definition);

@@ -53,7 +53,8 @@ internal static class SchemaSetup
 
     private static async Task ExecuteAsync(NpgsqlConnection connection, string sql, CancellationToken ct)
     {
-        await using var command = new NpgsqlCommand(sql, connection) { CommandTimeout = 600 };
+        // A table of millions of rows may be made anew.
+        await using var command = new NpgsqlCommand(sql, connection) { CommandTimeout = 3_600 };
         await command.ExecuteNonQueryAsync(ct);
     }
 

@@ -14,21 +14,23 @@ public sealed class SearchRunsTests(SearchRunsTests.Searched searched) : IClassF
         "", "metrics.a > 2", "metrics.a <= 2 and metrics.b != 1", "metrics.a = 3", "metrics.b >= -1 and params.lr = '0.1'", "params.lr != '0.1'", "params.lr LIKE '0.%'", "params.lr LIKE '%1'",
         "tags.team ILIKE 'RED%'", "tags.team = 'red'", "tags.team IS NULL", "params.lr IS NOT NULL and metrics.a > 1", "status = 'FINISHED'", "start_time >= 5 and metrics.a < 4", "run_name = 'run 7'",
         "attributes.run_name LIKE 'run 1%'", "datasets.name = 'houses'", "dataset.context = 'train' and metrics.a > 0", "metrics.nothing > 0", "dataset.digest IN ('d1', 'd2')",
+        "tags.size = 'large' and metrics.a > 1", "metrics.a > 1 and metrics.b < 3 and datasets.name = 'houses'",
     ];
 
     private static readonly string[][] Orders =
     [
-        [], ["start_time ASC"], ["metrics.a DESC"], ["metrics.a ASC"], ["metrics.b ASC", "metrics.a DESC"], ["params.lr DESC"], ["params.lr ASC", "metrics.a DESC"], ["tags.team ASC"],
+        [], ["start_time ASC"], ["metrics.a DESC"], ["metrics.a ASC"], ["metrics.b ASC", "metrics.a DESC"], ["params.lr DESC"], ["params.lr ASC", "metrics.a DESC"], ["tags.team ASC"], ["tags.team DESC"], ["tags.size DESC"], ["tags.size ASC"],
         ["end_time DESC"], ["end_time ASC", "metrics.a DESC"], ["status ASC", "metrics.b DESC"], ["run_name DESC"], ["metrics.nothing DESC"],
     ];
 
     [Theory]
     [InlineData(0)] // along the order
     [InlineData(10_000)] // from what the filter matches
-    [InlineData(-1)] // as the planner likes
+    [InlineData(-1)] // what all comparisons match, gathered and sorted
+    [InlineData(-2)] // the same, looked into along the order
     public async Task Every_filter_in_every_order_gives_what_it_gives_in_memory_page_by_page(int fewEnough)
     {
-        var search = new RunSearch(searched.Tenant.App.Services.GetRequiredService<TrackingDatabase>()) { FewEnough = fewEnough < 0 ? 0 : fewEnough, Freely = fewEnough < 0 };
+        var search = new RunSearch(searched.Tenant.App.Services.GetRequiredService<TrackingDatabase>()) { FewEnough = fewEnough < 0 ? 0 : fewEnough, Freely = fewEnough < 0, FewGathered = fewEnough == -2 ? 0 : 5_000 };
         foreach (var filter in Filters)
         {
             foreach (var clauses in Orders)
@@ -170,6 +172,8 @@ public sealed class SearchRunsTests(SearchRunsTests.Searched searched) : IClassF
                 var id = Guid.CreateVersion7();
                 List<Pair> tags = [new("mlflow.runName", $"run {i}")];
                 if (i % 3 != 0) tags.Add(new("team", i % 2 == 0 ? "red" : "Red Sox"));
+                // Shared by many, as long as an index holds it whole; and begun at the same time by threes.
+                tags.Add(new("size", i % 5 == 0 ? new string('y', 200) : i % 2 == 0 ? "large" : "small"));
                 await runs.CreateAsync(Tenant.Id, Experiments[i % 4 == 0 ? 1 : 0], id, $"run {i}", "u", i / 3, tags, default);
                 List<Metric> metrics = [];
                 if (i % 5 != 0) metrics.Add(new("a", values[random.Next(values.Length)], 1, 1));

@@ -33,6 +33,7 @@ public sealed class RegistryModule : IModule
     {
         services.AddSingleton(RegistryLimits.From(configuration));
         services.AddSingleton<TrackingDatabase>().AddSingleton<Experiments>().AddSingleton<Runs>().AddSingleton<RunSearch>().AddSingleton<RunFigures>().AddSingleton<RunLinks>().AddSingleton<LoggedModels>().AddSingleton<Artifacts>().AddSingleton<Uploads>();
+        services.AddSingleton<ModelSearch>();
         services.AddSingleton<LoggedTraining>();
         services.AddScoped<LineageReads>();
         services.AddScoped<VersionFromArtifacts>();
@@ -159,7 +160,7 @@ public sealed class RegistryModule : IModule
         MlflowRoutes.Map(root);
     }
 
-    public string Sql => string.Join('\n', TrackingSchema.Sql, Publications.Schema, WebhookSchema.Sql, RetentionSchema.Sql);
+    public string Sql => string.Join('\n', TrackingSchema.Sql, ModelSearchSchema.Sql, Publications.Schema, WebhookSchema.Sql, RetentionSchema.Sql);
 
     public IEnumerable<INotification> Publish(IEvent committed)
     {

@@ -101,7 +101,7 @@ internal static class ExperimentRoutes
     internal static Result<object?> Nothing<T>(Result<T> done) => done.Refusal is { } refusal ? refusal : Result<object?>.Ok(null);
 }
 
-/// <summary>Filters and orders over things that are few enough to be read whole: models, versions.</summary>
+/// <summary>Filters and orders over things that are few enough to be read whole: an experiment's logged models.</summary>
 internal static class PlainSearch
 {
     public static bool Matches(Comparison comparison, Func<string, object?> attribute, IReadOnlyDictionary<string, string> tags)

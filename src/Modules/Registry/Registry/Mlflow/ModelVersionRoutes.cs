@@ -94,32 +94,18 @@ internal static class ModelVersionRoutes
     private static async Task<Result<object?>> SearchAsync(MlflowCall call)
     {
         var most = call.MaxResults(10_000, 200_000);
-        var filter = call.Take(SearchFilter.ParsePlain(call.Text("filter"), ["name", "run_id", "source_path"], ["version_number"])) ?? [];
-        var orders = call.Texts("order_by").Select(clause => call.Take(SearchFilter.ParsePlainOrder(clause, ["name", "version_number", "creation_timestamp", "last_updated_timestamp"]))).ToArray();
-        var page = call.Take(ListPage.Read(call.Text("page_token")));
+        var filter = call.Take(SearchFilter.ParsePlain(call.Text("filter"), ModelSearch.VersionTexts, ModelSearch.VersionNumbers));
+        var orders = call.Texts("order_by").Select(clause => call.Take(SearchFilter.ParsePlainOrder(clause, ModelSearch.VersionOrders))).ToArray();
+        var token = call.Text("page_token");
         if (call.Wrong is { } wrong) return wrong;
 
         var session = call.Get<IQuerySession>();
-        var named = filter.FirstOrDefault(c => c is { Field: RunField.Attribute, Key: "name", Comparator: Comparator.Equal })?.Texts[0];
-        var versions = await (named is null ? session.Query<ModelVersion>() : session.Query<ModelVersion>().Where(v => v.Model == named)).ToListAsync(call.Aborted);
-        var matching = versions.Where(v => filter.All(c => PlainSearch.Matches(c, key => Attribute(v, key), v.Tags)));
-        var sorted = orders.Length > 0
-            ? PlainSearch.Sort(matching, orders!, Attribute, v => v.Model + v.Facts.Version.ToString("D10", CultureInfo.InvariantCulture))
-            : [.. matching.OrderByDescending(v => v.ChangedAt ?? v.AddedAt).ThenBy(v => v.Model, StringComparer.Ordinal).ThenByDescending(v => v.Facts.Version)];
-        var (items, next) = ListPage.Cut(sorted, page, most);
-        string[] keys = [.. items.Select(v => RegisteredModel.Key(v.Model)).Distinct()];
+        var page = await call.Get<ModelSearch>().VersionsAsync(call.Tenant, filter!, orders!, token, most, call.Aborted);
+        if (page.Refusal is { } refusal) return refusal;
+        var versions = await session.LoadInOrderAsync<ModelVersion>(page.Value.Keys, v => v.Id, call.Aborted);
+        string[] keys = [.. versions.Select(v => RegisteredModel.Key(v.Model)).Distinct()];
         var models = (await session.LoadManyAsync<RegisteredModel>(call.Aborted, keys)).ToDictionary(m => m.Name);
-        return Result<object?>.Ok(new { ModelVersions = MlflowJson.Unless<object>([.. items.Where(v => models.ContainsKey(v.Model)).Select(v => Shown(v, models[v.Model]))]), NextPageToken = next });
-
-        static object? Attribute(ModelVersion v, string key) => key switch
-        {
-            "name" => v.Model,
-            "run_id" => v.Facts.Mlflow?.RunId,
-            "source_path" => v.Facts.Mlflow?.Source,
-            "version_number" => v.Facts.Version,
-            "creation_timestamp" => v.AddedAt.ToUnixTimeMilliseconds(),
-            _ => (v.ChangedAt ?? v.AddedAt).ToUnixTimeMilliseconds(),
-        };
+        return Result<object?>.Ok(new { ModelVersions = MlflowJson.Unless<object>([.. versions.Where(v => models.ContainsKey(v.Model)).Select(v => Shown(v, models[v.Model]))]), NextPageToken = page.Value.Next });
     }
 
     private static Task<Result<object?>> UpdateAsync(MlflowCall call)

@@ -82,7 +82,7 @@ internal static class RegisteredModelRoutes
             return exists;
         }
 
-        return await ShownAsync(session, (await session.FindModelAsync(name, call.Aborted))!, call.Aborted);
+        return await ShownAsync(call, (await session.FindModelAsync(name, call.Aborted))!);
     }
 
     private static async Task<Result<object?>> GetAsync(MlflowCall call)
@@ -90,25 +90,22 @@ internal static class RegisteredModelRoutes
         var name = Name(call);
         if (call.Wrong is { } wrong) return wrong;
         var session = call.Get<IQuerySession>();
-        return await session.FindModelAsync(name, call.Aborted) is { } model ? await ShownAsync(session, model, call.Aborted) : Missing(name);
+        return await session.FindModelAsync(name, call.Aborted) is { } model ? await ShownAsync(call, model) : Missing(name);
     }
 
     private static async Task<Result<object?>> SearchAsync(MlflowCall call)
     {
         var most = call.MaxResults(100, 1_000);
-        var filter = call.Take(SearchFilter.ParsePlain(call.Text("filter"), ["name"], []));
-        var orders = call.Texts("order_by").Select(clause => call.Take(SearchFilter.ParsePlainOrder(clause, ["name", "timestamp", "last_updated_timestamp"]))).ToArray();
-        var page = call.Take(ListPage.Read(call.Text("page_token")));
+        var filter = call.Take(SearchFilter.ParsePlain(call.Text("filter"), ModelSearch.ModelTexts, []));
+        var orders = call.Texts("order_by").Select(clause => call.Take(SearchFilter.ParsePlainOrder(clause, ModelSearch.ModelOrders))).ToArray();
+        var token = call.Text("page_token");
         if (call.Wrong is { } wrong) return wrong;
 
-        var session = call.Get<IQuerySession>();
-        var models = await session.Query<RegisteredModel>().Where(m => m.DeletedAt == null).ToListAsync(call.Aborted);
-        var matching = models.Where(m => filter!.All(c => PlainSearch.Matches(c, _ => m.Name, m.Tags)));
-        var sorted = PlainSearch.Sort(matching, orders!, (m, key) => key is "name" ? m.Name : m.ChangedAt ?? m.RegisteredAt, m => m.Name);
-        var (items, next) = ListPage.Cut(sorted, page, most);
-        string[] names = [.. items.Select(m => m.Name)];
-        var versions = (await session.Query<ModelVersion>().Where(v => v.Model.IsOneOf(names)).ToListAsync(call.Aborted)).ToLookup(v => v.Model);
-        return Result<object?>.Ok(new { RegisteredModels = MlflowJson.Unless<object>([.. items.Select(m => Shown(m, versions[m.Name]))]), NextPageToken = next });
+        var page = await call.Get<ModelSearch>().ModelsAsync(call.Tenant, filter!, orders!, token, most, call.Aborted);
+        if (page.Refusal is { } refusal) return refusal;
+        var models = await call.Get<IQuerySession>().LoadInOrderAsync<RegisteredModel>(page.Value.Keys, m => m.Id, call.Aborted);
+        var versions = (await LatestOfAsync(call, [.. models.Select(m => m.Name)])).ToLookup(v => v.Model);
+        return Result<object?>.Ok(new { RegisteredModels = MlflowJson.Unless<object>([.. models.Select(m => Shown(m, versions[m.Name]))]), NextPageToken = page.Value.Next });
     }
 
     private static async Task<Result<object?>> UpdateAsync(MlflowCall call)
@@ -194,10 +191,8 @@ internal static class RegisteredModelRoutes
         var name = Name(call);
         string[] stages = [.. call.Texts("stages").Select(stage => ModelVersionRoutes.Stage(call, stage))];
         if (call.Wrong is { } wrong) return wrong;
-        var session = call.Get<IQuerySession>();
-        if (await session.FindModelAsync(name, call.Aborted) is not { } model) return Missing(name);
-        var versions = await session.Query<ModelVersion>().Where(v => v.Model == name).ToListAsync(call.Aborted);
-        return Result<object?>.Ok(new { ModelVersions = MlflowJson.Unless<object>([.. Latest(versions).Where(v => stages.Length == 0 || stages.Contains(v.Stage)).Select(v => ModelVersionRoutes.Shown(v, model))]) });
+        if (await call.Get<IQuerySession>().FindModelAsync(name, call.Aborted) is not { } model) return Missing(name);
+        return Result<object?>.Ok(new { ModelVersions = MlflowJson.Unless<object>([.. Latest(await LatestOfAsync(call, name)).Where(v => stages.Length == 0 || stages.Contains(v.Stage)).Select(v => ModelVersionRoutes.Shown(v, model))]) });
     }
 
     private static string Alias(MlflowCall call)
@@ -212,12 +207,8 @@ internal static class RegisteredModelRoutes
     internal static Task<Result<IReadOnlyList<object>>> Events(params object[] events) => ModelWrites.Events(events);
 
     private static async Task<Result<object?>> ShownAsync(MlflowCall call, Result<RegisteredModel> written) =>
-        written.Refusal is { } refusal ? refusal : await ShownAsync(call.Get<IDocumentSession>(), written.Value, call.Aborted);
+        written.Refusal is { } refusal ? refusal : Result<object?>.Ok(new { RegisteredModel = Shown(written.Value, await LatestOfAsync(call, written.Value.Name)) });
 
-    private static async Task<Result<object?>> ShownAsync(IQuerySession session, RegisteredModel model, CancellationToken ct)
-    {
-        var name = model.Name;
-        var versions = await session.Query<ModelVersion>().Where(v => v.Model == name).ToListAsync(ct);
-        return Result<object?>.Ok(new { RegisteredModel = Shown(model, versions) });
-    }
+    private static async Task<IReadOnlyList<ModelVersion>> LatestOfAsync(MlflowCall call, params string[] models) =>
+        await call.Get<IQuerySession>().LoadManyAsync<ModelVersion>(call.Aborted, await call.Get<ModelSearch>().LatestAsync(call.Tenant, models, call.Aborted));
 }

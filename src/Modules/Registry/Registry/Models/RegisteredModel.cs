@@ -158,6 +158,13 @@ internal static class ModelReads
     public static async Task<RegisteredModel?> FindModelAsync(this IQuerySession session, string name, CancellationToken ct) =>
         await session.LoadAsync<RegisteredModel>(RegisteredModel.Key(name), ct) is { Deleted: false } model ? model : null;
 
+    /// <summary>The documents of these keys in the keys' order, those that are there.</summary>
+    public static async Task<IReadOnlyList<T>> LoadInOrderAsync<T>(this IQuerySession session, IReadOnlyList<string> keys, Func<T, string> key, CancellationToken ct) where T : notnull
+    {
+        var found = (await session.LoadManyAsync<T>(ct, keys.ToArray())).ToDictionary(key);
+        return [.. keys.Where(found.ContainsKey).Select(k => found[k])];
+    }
+
     /// <summary>The versions that were registered from a run's files, or that the training it is the log of has made.</summary>
     public static Task<IReadOnlyList<ModelVersion>> MadeByRunAsync(this IQuerySession session, Guid run, CancellationToken ct)
     {

@@ -8,15 +8,23 @@ namespace Platform.Registry.Tracking;
 /// <param name="Next">Where the next page begins; null on the last.</param>
 internal sealed record RunPage(IReadOnlyList<Run> Runs, string? Next);
 
-/// <summary>Finds runs. A search is one statement, before which one more may count what its comparisons would leave.</summary>
-/// <remarks>There are two ways to a page. Either begin at the comparison that leaves least and sort what is left, or walk along the order (an index has each:
-/// start time, metric, parameter, tag) and test run by run until the page is full. The first costs what the comparison matches, the second what lies between two
-/// matches, so the count, which stops at <see cref="FewEnough"/>, decides. The planner cannot decide it: it has no figures of one key's values.
-/// A walk that meets hardly a match, because comparisons that match much each match little together, is given up after a moment; then what they all match is gathered first.</remarks>
+/// <summary>Finds runs. A search is one statement, before which two more may look what its comparisons would leave.</summary>
+/// <remarks>There are three ways to a page. Begin at the comparison that leaves least and sort what is left; or walk along the order (an index has each:
+/// start time, end time, metric, parameter, tag) and test run by run until the page is full; or gather what all comparisons match together, and sort that or look into it along the order.
+/// The first costs what the one comparison matches, the second what lies between two matches, the third what all comparisons match each. So a count, which stops at
+/// <see cref="FewEnough"/>, decides for the first, and how many of the order's first few hundred pass the tests decides between the others.
+/// The planner cannot decide it: it has no figures of one key's values, and none of how they go together.
+/// A walk that meets hardly a match further on is given up after a moment, and what matches is gathered.</remarks>
 internal sealed class RunSearch(TrackingDatabase database)
 {
     /// <summary>Sorting this many takes about as long as walking to a full page where more match.</summary>
     internal int FewEnough { get; init; } = 3_000;
+
+    /// <summary>Of so many that were gathered, each is soonest looked up by its key and sorted.</summary>
+    internal int FewGathered { get; init; } = 5_000;
+
+    /// <summary>Testing so many runs one by one takes about as long as reading all that a comparison matches of a million.</summary>
+    private const int MostWalked = 6_000;
 
     /// <summary>For tests: as if each walk were given up.</summary>
     internal bool Freely { get; init; }
@@ -28,6 +36,7 @@ internal sealed class RunSearch(TrackingDatabase database)
         if (experiments.Count == 0) return new([], null);
         var sql = new RunSearchSql(tenant, experiments, lifecycle, filter, order, limit + 1, after);
         Comparison? begin = null;
+        var gather = Freely;
         var counted = filter.Where(RunSearchSql.CanBegin).ToArray();
         if (counted.Length > 0)
         {
@@ -35,9 +44,10 @@ internal sealed class RunSearch(TrackingDatabase database)
             var least = counts.Min();
             if (least == 0) return new([], null);
             if (least <= FewEnough) begin = counted[counts.IndexOf(least)];
+            else gather = gather || await WalkedAsync() > MostWalked * counted.Length;
         }
 
-        var found = Freely ? await ReadAsync(sql.SearchFreely(), Planning.Free) : begin is null && filter.Count > 0 ? await WalkAsync() : await ReadAsync(sql.Search(begin), Planning.ByKey);
+        var found = gather ? await GatherAsync() : begin is null && filter.Count > 0 ? await WalkAsync() : await ReadAsync(sql.Search(begin), Planning.ByKey);
         var page = found.OrderBy(f => f.Nth).ToArray();
         if (page.Length <= limit) return new([.. page.Select(f => f.Run)], null);
         var last = page[limit - 1];
@@ -51,8 +61,19 @@ internal sealed class RunSearch(TrackingDatabase database)
             }
             catch (PostgresException slow) when (slow.SqlState is PostgresErrorCodes.QueryCanceled && !ct.IsCancellationRequested)
             {
-                return await ReadAsync(sql.SearchFreely(), Planning.Free);
+                return await GatherAsync();
             }
+        }
+
+        Task<List<(long Nth, Run Run, KeyValue[] Keys)>> GatherAsync() => ReadAsync(sql.Gather(FewGathered), counted.Length > 0 ? Planning.ByKeyInMemory : Planning.Free);
+
+        // How many runs a walk would test, if it went on as it begins.
+        async Task<double> WalkedAsync()
+        {
+            if (sql.Sample() is not { } sample) return double.PositiveInfinity;
+            var (tested, passed, others, passedOthers) = (await database.ReadAsync(tenant, [sample], row => (row.GetInt64(0), row.GetInt64(1), row.GetInt64(2), row.GetInt64(3)), ct)).Single();
+            double wanted = limit + 1 + after.Offset;
+            return experiments.Count * (passed >= wanted || others == 0 ? wanted * tested / Math.Max(passed, .5) : tested + ((wanted - passed) * others / Math.Max(passedOthers, .5)));
         }
 
         Task<List<(long Nth, Run Run, KeyValue[] Keys)>> ReadAsync(NpgsqlBatchCommand search, Planning planning) =>
@@ -107,9 +128,21 @@ internal sealed record RunToken(long Offset, IReadOnlyList<KeyValue>? Keys, long
 /// <summary>The SQL of one search.</summary>
 internal sealed class RunSearchSql(string tenant, IReadOnlyList<long> experiments, Lifecycle lifecycle, IReadOnlyList<Comparison> filter, IReadOnlyList<OrderKey> order, int limit, RunToken after)
 {
-    private const string DatasetContext = "context", EndTime = "end_time";
+    private const string DatasetContext = "context", StartTime = "start_time", EndTime = "end_time";
+
+    /// <summary>What of a text is in its index, as <see cref="TrackingSchema"/> has it.</summary>
+    private const int Longest = 200;
+
+    /// <summary>So many tell what a walk would meet.</summary>
+    private const int Sampled = 400;
+
+    /// <summary>The run <c>r</c>'s experiment. OFFSET 0 has it looked up for each run: as a join it might come first, and the runs be tested once for each experiment.</summary>
+    private const string ItsExperiment = "cross join lateral (select x.deleted from registry.experiments x where x.tenant_id = $1 and x.experiment_id = r.experiment_id offset 0) e";
 
     private SqlValues values = new();
+
+    /// <summary>The comparison along whose index the newest come first.</summary>
+    private Comparison? Along => filter.FirstOrDefault(c => c is { Field: RunField.Param or RunField.Tag, Comparator: Comparator.Equal });
 
     /// <summary>Whether a search can begin at what the comparison matches: an index has it.</summary>
     public static bool CanBegin(Comparison comparison) => comparison switch
@@ -123,7 +156,7 @@ internal sealed class RunSearchSql(string tenant, IReadOnlyList<long> experiment
         _ => false,
     };
 
-    public static Type TypeOf(OrderKey key) => key.Field is RunField.Metric ? typeof(double) : key is { Field: RunField.Attribute, Key: "start_time" or EndTime } ? typeof(long) : typeof(string);
+    public static Type TypeOf(OrderKey key) => key.Field is RunField.Metric ? typeof(double) : key is { Field: RunField.Attribute, Key: StartTime or EndTime } ? typeof(long) : typeof(string);
 
     /// <summary>How many runs each comparison matches, one row each; counting stops at <paramref name="most"/>.</summary>
     public NpgsqlBatchCommand Count(IReadOnlyList<Comparison> comparisons, int most)
@@ -137,36 +170,95 @@ internal sealed class RunSearchSql(string tenant, IReadOnlyList<long> experiment
     {
         Begin();
         var page = begin is not null
-            ? $"{Select(0)} from (select distinct f.run_id {Matches(begin)} offset 0) begun join registry.runs r on r.tenant_id = $1 and r.run_id = begun.run_id join registry.experiments e on e.tenant_id = $1 and e.experiment_id = r.experiment_id {Joins(0)} where {Where([begin])} and {Beyond(0)} {OrderBy(0)}"
-            : string.Join(" union all ", Walks().Select(walk => $"({walk})"));
+            ? $"{Select(0)} from (select distinct f.run_id {Matches(begin)} offset 0) begun join registry.runs r on r.tenant_id = $1 and r.run_id = begun.run_id {ItsExperiment} {Joins(0)} where {Where([begin])} and {Beyond(0)} {OrderBy(0)}"
+            : string.Join(" union all ", Walks([], "").Select(walk => $"({walk})"));
         return Page(page);
     }
 
-    /// <summary>The same page from what all of the comparisons match that an index has; how they are brought together is left to the planner.</summary>
-    public NpgsqlBatchCommand SearchFreely()
+    /// <summary>The same page from what all of the comparisons match together that an index has: a set in memory, which is sorted where it is small, and else
+    /// looked into along the order.</summary>
+    /// <param name="few">Small is up to this.</param>
+    /// <remarks>IS TRUE keeps each IN a look into a set: as a join it might come in any order.</remarks>
+    public NpgsqlBatchCommand Gather(int few)
     {
         Begin();
         Comparison[] begun = [.. filter.Where(CanBegin)];
-        var common = begun.Length == 0 ? "" : $"({string.Join(" intersect ", begun.Select(c => $"select distinct f.run_id {Matches(c)}"))}) begun join ";
-        return Page($"""
-            {Select(0)} from {common}registry.runs r {(begun.Length == 0 ? "" : "on r.tenant_id = $1 and r.run_id = begun.run_id ")}join registry.experiments e on e.tenant_id = $1 and e.experiment_id = r.experiment_id {Joins(0)}
-            where r.tenant_id = $1 and r.experiment_id = any ($2) and {Where(begun, freely: true)} and {Beyond(0)} {OrderBy(0)}
-            """);
+        if (begun.Length == 0)
+        {
+            // Nothing to gather: all runs are read and tested, as the planner likes.
+            return Page($"{Select(0)} from registry.runs r {ItsExperiment} {Joins(0)} where r.tenant_id = $1 and r.experiment_id = any ($2) and {Where([], freely: true)} and {Beyond(0)} {OrderBy(0)}");
+        }
+
+        var begunIn = string.Concat(begun.Skip(1).Select(c => $" and (f.run_id in (select o.run_id {Matches(c, "o")})) is true"));
+        // Only of a run's datasets may several match one comparison.
+        var common = $"begun as materialized (select {(begun[0].Field is RunField.Dataset ? "distinct " : "")}f.run_id {Matches(begun[0])}{begunIn}), ";
+        var areFew = $"(select count(*) <= {few} from (select from begun limit {few + 1}) counted)";
+        var sorted = $"""
+            {Select(0)} from (select run_id from begun where {areFew} limit {few} offset 0) begun join registry.runs r on r.tenant_id = $1 and r.run_id = begun.run_id {ItsExperiment} {Joins(0)}
+            where {Where(begun)} and {Beyond(0)} {OrderBy(0)} limit {limit + after.Offset}
+            """;
+        return Page(string.Join(" union all ", Walks(begun, $" and not {areFew}").Prepend(sorted).Select(walk => $"({walk})")), common);
     }
 
-    private NpgsqlBatchCommand Page(string page) => Command($"""
-            with page as materialized (select *, row_number() over () as nth from (select * from ({page}) walked limit {limit} offset {after.Offset}) found)
+    /// <summary>How many are the first runs of the order and how many of them pass all tests; where they are few, the same of others, which lack what is ordered by.
+    /// Null where no index has the order, so that a walk reads the experiment through.</summary>
+    public NpgsqlBatchCommand? Sample()
+    {
+        if (order is [{ Field: RunField.Attribute, Key: not (StartTime or EndTime) }, ..]) return null;
+        Begin();
+        var each = (Sampled + experiments.Count - 1) / experiments.Count;
+        const string ofExperiment = "s.tenant_id = $1 and s.experiment_id = x.experiment_id";
+        var newest = $"from registry.runs s where {ofExperiment}{(order.Count == 0 && after.Keys is not null ? $" and s.start_time <= {P(after.StartTime)}" : "")} order by s.start_time desc limit {each}";
+        var (first, lacking) = order switch
+        {
+            [] when Along is { } along => ($"from {Table(along.Field)} s where {ofExperiment} and {Tests(along, "s")} order by s.start_time desc limit {each}", ""),
+            [] => (newest, ""),
+            [{ Field: RunField.Attribute } key, ..] => ($"from registry.runs s where {ofExperiment} and s.{key.Key} is not null{From(key.Key)}", " and r.end_time is null"),
+            [var key, ..] => ($"from {Table(key.Field)} s where {ofExperiment} and s.key = {P(key.Key)}{(key.Field is RunField.Metric ? $" and s.value < 'NaN'{From("value")}" : From("head"))}",
+                $" and not exists (select 1 from {Table(key.Field)} f where f.tenant_id = $1 and f.run_id = r.run_id and f.key = {P(key.Key)} offset 0)"),
+        };
+        List<string> parts = [];
+        if (after.Keys is not [{ Class: > 0 }, ..]) parts.Add($"(select s.run_id, true as ordered {first})");
+        if (order.Count > 0) parts.Add($"(select s.run_id, false as ordered {newest})");
+        var passes = Where([]);
+        return Command($"""
+            select count(*) filter (where o.ordered), count(*) filter (where o.ordered and {passes}), count(*) filter (where not o.ordered), count(*) filter (where not o.ordered{lacking} and {passes})
+            from registry.experiments x cross join lateral (select * from ({string.Join(" union all ", parts)}) o limit {each}) o
+            join registry.runs r on r.tenant_id = $1 and r.run_id = o.run_id {ItsExperiment} where x.tenant_id = $1 and x.experiment_id = any ($2)
+            """);
+
+        string From(string column)
+        {
+            var reached = after.Keys is [{ Class: 0, Value: var last }, ..] ? $" and s.{column} {Symbol(0)}= {(last is string ? $"left({P(last)}, {Longest})" : P(last))}" : "";
+            return $"{reached} order by s.{column}{(order[0].Descending ? " desc" : "")} limit {each}";
+        }
+    }
+
+    private NpgsqlBatchCommand Page(string page, string before = "") => Command($"""
+            with {before}page as materialized (select *, row_number() over () as nth from (select * from ({page}) walked limit {limit} offset {after.Offset}) found)
             select {Runs.Columns}, page.nth{string.Concat(order.Select((_, i) => $", page.c{i}, page.v{i}"))} from page join registry.runs r on r.tenant_id = $1 and r.run_id = page.run_id {Runs.Parts}
             """);
 
     /// <summary>Along the order: where its first key is a metric, parameter or tag, first the runs that have it, in its index's order, then those where it is NaN,
     /// then those without it. Each is made only when those before have not filled the page.</summary>
-    private IEnumerable<string> Walks()
+    /// <param name="gathered">What has been gathered before as <c>begun</c>, which each run must be among.</param>
+    /// <param name="when">A condition on all of it.</param>
+    private IEnumerable<string> Walks(Comparison[] gathered, string when)
     {
         const string runs = "registry.runs r", ofExperiment = "r.tenant_id = $1 and r.experiment_id = e.experiment_id";
+        if (order is [] && Along is { } along)
+        {
+            // What has the value is in its index in the order of the start.
+            yield return Each($"""
+                {Select(0)} from {Table(along.Field)} o join registry.runs r on r.tenant_id = $1 and r.run_id = o.run_id where o.tenant_id = $1 and o.experiment_id = e.experiment_id and {Tests(along, "o")}
+                and {Passes("o.run_id", along)} and {Beyond(0, "o")} order by o.start_time desc, o.run_id
+                """, 0);
+            yield break;
+        }
+
         if (order is [] or [{ Field: RunField.Attribute, Key: not EndTime }, ..])
         {
-            yield return Each($"{Select(0)} from {runs} {Joins(0)} where {ofExperiment} and {Where([])} and {Beyond(0)} {OrderBy(0)}", 0);
+            yield return Each($"{Select(0)} from {runs} {Joins(0)} where {ofExperiment} and {Passes()} and {Beyond(0)} {OrderBy(0)}", 0);
             yield break;
         }
 
@@ -174,8 +266,8 @@ internal sealed class RunSearchSql(string tenant, IReadOnlyList<long> experiment
         if (first.Field is RunField.Attribute)
         {
             // The only one that may be missing: those that have ended in its index's order, then those that have not.
-            if (reached == 0) yield return Each($"{Select(1, "0", "r.end_time")} from {runs} {Joins(1)} where {ofExperiment} and r.end_time is not null and {Where([])} and {BeyondFirst()} order by r.end_time{(first.Descending ? " desc" : "")}, {Rest(1)}", 0);
-            yield return Each($"{Select(1, "2", "null::bigint")} from {runs} {Joins(1)} where {ofExperiment} and r.end_time is null and {Where([])} and {(reached == 2 ? Beyond(1) : "true")} {OrderBy(1)}", 1);
+            if (reached == 0) yield return Each($"{Select(1, "0", "r.end_time")} from {runs} {Joins(1)} where {ofExperiment} and r.end_time is not null and {Passes()} and {BeyondFirst()} order by r.end_time{(first.Descending ? " desc" : "")}, {Rest(1)}", 0);
+            yield return Each($"{Select(1, "2", "null::bigint")} from {runs} {Joins(1)} where {ofExperiment} and r.end_time is null and {Passes()} and {(reached == 2 ? Beyond(1) : "true")} {OrderBy(1)}", 1);
             yield break;
         }
 
@@ -183,20 +275,39 @@ internal sealed class RunSearchSql(string tenant, IReadOnlyList<long> experiment
         var (isMetric, direction) = (first.Field is RunField.Metric, first.Descending ? " desc" : "");
         if (reached == 0)
         {
+            var cut = "";
+            if (!isMetric && order.Count == 1 && after.Keys?[0].Value is null or string { Length: <= Longest })
+            {
+                // Where no value is longer than its head, the index has the whole order: first what shares the value of the page before, then what is beyond it.
+                cut = $"exists (select 1 from {Table(first.Field)} f where f.tenant_id = $1 and f.experiment_id = any ($2) and f.key = {P(first.Key)} and f.cut)";
+                var (walk, inOrder) = ($"{Select(1, "0", "o0.value")} {held} and not {cut} and {Passes("o0.run_id")}", $"order by o0.head{direction}, o0.start_time desc, o0.run_id");
+                if (after.Keys is [{ Value: var last }])
+                {
+                    yield return Each($"{walk} and o0.head = {P(last)} and {Beyond(1, "o0")} order by o0.start_time desc, o0.run_id", 0);
+                    walk += $" and o0.head {Symbol(0)} {P(last)}";
+                }
+
+                yield return Each($"{walk} {inOrder}", 0);
+                cut = $" and {cut}";
+            }
+
             var sorted = isMetric ? $"o0.value{direction}" : $"o0.head{direction}, o0.value{direction}";
-            yield return Each($"{Select(1, "0", "o0.value")} {held}{(isMetric ? " and o0.value < 'NaN'" : "")} and {Where([], run: "o0.run_id")} and {BeyondFirst()} order by {sorted}, {Rest(1)}", 0);
+            yield return Each($"{Select(1, "0", "o0.value")} {held}{(isMetric ? " and o0.value < 'NaN'" : cut)} and {Passes("o0.run_id")} and {BeyondFirst()} order by {sorted}, {Rest(1)}", 0);
         }
 
         if (isMetric && reached <= 1)
         {
-            yield return Each($"{Select(1, "1", "null::double precision")} {held} and o0.value = 'NaN' and {Where([], run: "o0.run_id")} and {(reached == 1 ? Beyond(1) : "true")} {OrderBy(1)}", 1);
+            yield return Each($"{Select(1, "1", "null::double precision")} {held} and o0.value = 'NaN' and {Passes("o0.run_id")} and {(reached == 1 ? Beyond(1) : "true")} {OrderBy(1)}", 1);
         }
 
         yield return Each($"""
             {Select(1, "2", isMetric ? "null::double precision" : "null::text")} from {runs} {Joins(1)} where {ofExperiment}
             and not exists (select 1 from {Table(first.Field)} f where f.tenant_id = $1 and f.run_id = r.run_id and f.key = {P(first.Key)} offset 0)
-            and {Where([])} and {(reached == 2 ? Beyond(1) : "true")} {OrderBy(1)}
+            and {Passes()} and {(reached == 2 ? Beyond(1) : "true")} {OrderBy(1)}
             """, 1);
+
+        string Passes(string run = "r.run_id", params ReadOnlySpan<Comparison> but) =>
+            Where([.. gathered, .. but], run: run) + (gathered.Length == 0 ? "" : $"{when} and ({run} in (select run_id from begun)) is true");
 
         // Each experiment's own walk stops when it has a page.
         string Each(string walk, int from) =>
@@ -215,13 +326,14 @@ internal sealed class RunSearchSql(string tenant, IReadOnlyList<long> experiment
     private string Sorted(OrderKey key, int i) => (Class(i) is "0" ? "" : $"{Class(i)}, ") + Value(i) + (key.Descending ? " desc" : "");
 
     /// <summary>What comes after the last run of the page before, by the keys from this one on.</summary>
-    private string Beyond(int key)
+    /// <param name="run">The row that has its start and its id, in the index that is walked.</param>
+    private string Beyond(int key, string run = "r")
     {
         if (after.Keys is not { } last) return "true";
         if (key == order.Count)
         {
             var start = P(after.StartTime);
-            return $"r.start_time <= {start} and (r.start_time < {start} or r.run_id > {P(after.RunId)})";
+            return $"{run}.start_time <= {start} and ({run}.start_time < {start} or {run}.run_id > {P(after.RunId)})";
         }
 
         if (last[key].Class > 0) return $"({Class(key)} > {last[key].Class} or ({Class(key)} = {last[key].Class} and {Beyond(key + 1)}))";
@@ -235,7 +347,7 @@ internal sealed class RunSearchSql(string tenant, IReadOnlyList<long> experiment
         if (after.Keys is not { } last) return "true";
         var parameter = P(last[0].Value);
         var value = Value(0);
-        var reached = order[0].Field is RunField.Param or RunField.Tag ? $"o0.head {Symbol(0)}= left({parameter}, 200)" : $"{value} {Symbol(0)}= {parameter}";
+        var reached = order[0].Field is RunField.Param or RunField.Tag ? $"o0.head {Symbol(0)}= left({parameter}, {Longest})" : $"{value} {Symbol(0)}= {parameter}";
         return $"{reached} and ({value} {Symbol(0)} {parameter} or ({value} = {parameter} and {Beyond(1)}))";
     }
 
@@ -281,27 +393,27 @@ internal sealed class RunSearchSql(string tenant, IReadOnlyList<long> experiment
         return string.Join(" and ", tests.Prepend(lives));
     }
 
-    /// <summary>From and where of all runs of the experiments that the comparison matches, as <c>f</c>.</summary>
-    private string Matches(Comparison comparison) => comparison switch
+    /// <summary>From and where of all runs of the experiments that the comparison matches, as <paramref name="f"/>.</summary>
+    private string Matches(Comparison comparison, string f = "f") => comparison switch
     {
-        { Field: RunField.Attribute, Key: "run_name" } => $"from registry.run_tags f where f.tenant_id = $1 and f.experiment_id = any ($2) and {Tests(comparison with { Field = RunField.Tag, Key = Runs.NameTag })}",
-        { Field: RunField.Attribute } => $"from registry.runs f where f.tenant_id = $1 and f.experiment_id = any ($2) and f.run_id = any ({P(Ids(comparison.Texts))})",
-        _ => $"from {Table(comparison.Field)} f where f.tenant_id = $1 and f.experiment_id = any ($2) and {Tests(comparison)}",
+        { Field: RunField.Attribute, Key: "run_name" } => $"from registry.run_tags {f} where {f}.tenant_id = $1 and {f}.experiment_id = any ($2) and {Tests(comparison with { Field = RunField.Tag, Key = Runs.NameTag }, f)}",
+        { Field: RunField.Attribute } => $"from registry.runs {f} where {f}.tenant_id = $1 and {f}.experiment_id = any ($2) and {f}.run_id = any ({P(Ids(comparison.Texts))})",
+        _ => $"from {Table(comparison.Field)} {f} where {f}.tenant_id = $1 and {f}.experiment_id = any ($2) and {Tests(comparison, f)}",
     };
 
-    /// <summary>The comparison as a test of the row <c>f</c>, in the form its index is in.</summary>
-    private string Tests(Comparison comparison)
+    /// <summary>The comparison as a test of the row <paramref name="f"/>, in the form its index is in.</summary>
+    private string Tests(Comparison comparison, string f = "f")
     {
-        if (comparison.Field is RunField.Dataset) return Compares(comparison, $"f.{comparison.Key}");
-        var key = $"f.key = {P(comparison.Key)}";
+        if (comparison.Field is RunField.Dataset) return Compares(comparison, $"{f}.{comparison.Key}");
+        var key = $"{f}.key = {P(comparison.Key)}";
         if (comparison.Comparator is Comparator.IsNotNull) return key;
-        var value = Compares(comparison, "f.value");
+        var value = Compares(comparison, $"{f}.value");
         // PostgreSQL has NaN greater than everything; to a person it is neither greater nor less.
-        if (comparison.Field is RunField.Metric) return $"{key} and {value}{(comparison.Comparator is Comparator.NotEqual ? "" : " and f.value < 'NaN'")}";
+        if (comparison.Field is RunField.Metric) return $"{key} and {value}{(comparison.Comparator is Comparator.NotEqual ? "" : $" and {f}.value < 'NaN'")}";
         return comparison.Comparator switch
         {
-            Comparator.Equal => $"{key} and f.head = left({P(comparison.Texts[0])}, 200) and {value}",
-            Comparator.Like when Prefix(comparison.Texts[0]) is { Length: > 0 } prefix => $"{key} and f.head >= {P(prefix)} and f.head < {P(Beyond(prefix))} and {value}",
+            Comparator.Equal => $"{key} and {f}.head = left({P(comparison.Texts[0])}, {Longest}) and {value}",
+            Comparator.Like when Prefix(comparison.Texts[0]) is { Length: > 0 } prefix => $"{key} and {f}.head >= {P(prefix)} and {f}.head < {P(Beyond(prefix))} and {value}",
             _ => $"{key} and {value}",
         };
     }

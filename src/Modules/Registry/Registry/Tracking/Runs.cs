@@ -133,8 +133,8 @@ internal sealed class Runs(TrackingDatabase database, TimeProvider time)
         [
             Lock(tenant, id),
             Sql("""
-                insert into registry.run_tags as had (tenant_id, run_id, experiment_id, key, value)
-                select tenant_id, run_id, experiment_id, 'mlflow.log-model.history', jsonb_build_array($3::jsonb)::text from registry.runs where tenant_id = $1 and run_id = $2 and not deleted
+                insert into registry.run_tags as had (tenant_id, run_id, experiment_id, start_time, key, value)
+                select tenant_id, run_id, experiment_id, start_time, 'mlflow.log-model.history', jsonb_build_array($3::jsonb)::text from registry.runs where tenant_id = $1 and run_id = $2 and not deleted
                 on conflict (tenant_id, run_id, key) do update set value = (had.value::jsonb || excluded.value::jsonb)::text
                 """, tenant, id, model),
         ],
@@ -278,8 +278,8 @@ internal sealed class Runs(TrackingDatabase database, TimeProvider time)
         if (parameters.Count == 0) yield break;
         object?[] values = [tenant, id, Each(parameters, p => p.Key), Each(parameters, p => p.Value)];
         yield return Sql("""
-            insert into registry.run_params (tenant_id, run_id, experiment_id, key, value)
-            select r.tenant_id, r.run_id, r.experiment_id, p.key, p.value from registry.runs r, unnest($3::text[], $4::text[]) p (key, value)
+            insert into registry.run_params (tenant_id, run_id, experiment_id, start_time, key, value)
+            select r.tenant_id, r.run_id, r.experiment_id, r.start_time, p.key, p.value from registry.runs r, unnest($3::text[], $4::text[]) p (key, value)
             where r.tenant_id = $1 and r.run_id = $2 and not r.deleted on conflict do nothing
             """, values);
         yield return Sql("""
@@ -292,8 +292,8 @@ internal sealed class Runs(TrackingDatabase database, TimeProvider time)
     private static NpgsqlBatchCommand SetTags(string tenant, Guid id, IReadOnlyList<Pair> tags) => Sql("""
         with given as (select distinct on (key) key, value from unnest($3::text[], $4::text[]) with ordinality t (key, value, n) order by key, n desc),
         named as (update registry.runs set name = given.value from given where tenant_id = $1 and run_id = $2 and not deleted and given.key = 'mlflow.runName' and name <> given.value)
-        insert into registry.run_tags (tenant_id, run_id, experiment_id, key, value)
-        select r.tenant_id, r.run_id, r.experiment_id, given.key, given.value from registry.runs r, given where r.tenant_id = $1 and r.run_id = $2 and not r.deleted
+        insert into registry.run_tags (tenant_id, run_id, experiment_id, start_time, key, value)
+        select r.tenant_id, r.run_id, r.experiment_id, r.start_time, given.key, given.value from registry.runs r, given where r.tenant_id = $1 and r.run_id = $2 and not r.deleted
         on conflict (tenant_id, run_id, key) do update set value = excluded.value
         """, tenant, id, Each(tags, t => t.Key), Each(tags, t => t.Value));
 

@@ -60,6 +60,7 @@ internal sealed class TrackingDatabase(NpgsqlDataSource database)
     private static NpgsqlBatchCommand Bind(string tenant, Planning planning) => Sql(
         "select set_config('app.tenant_id', $1, true), set_config('max_parallel_workers_per_gather', '0', true), set_config('jit', 'off', true)"
         + (planning is Planning.Free ? "" : ", set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true)")
+        + (planning is Planning.ByKeyInMemory ? ", set_config('work_mem', '256MB', true)" : "")
         + (planning is Planning.ByKeyOrGiveUp ? $", set_config('statement_timeout', '{Patience.TotalMilliseconds}', true)" : ""), tenant);
 
     /// <summary>How long a plan by key is given before it is given up.</summary>
@@ -74,6 +75,8 @@ internal enum Planning
     ByKey,
     /// <summary>The same, but when it takes too long it ends with a <see cref="PostgresException"/> of <see cref="PostgresErrorCodes.QueryCanceled"/>.</summary>
     ByKeyOrGiveUp,
+    /// <summary>The same, with room for sets that are gathered before and looked into. It is used as far as there is something in them.</summary>
+    ByKeyInMemory,
     /// <summary>As the planner likes.</summary>
     Free,
 }

@@ -3,6 +3,7 @@ namespace Platform.Registry.Tracking;
 /// <summary>The tables of experiments and runs. Run by the owner role; every row is bound to its tenant by policy.</summary>
 /// <remarks>Runs are rows and not events (docs/adr/0009-runs-are-rows.md). The experiment stands in each table a search begins at, because a run never
 /// leaves its experiment and an index that begins with it makes a search cost what the experiment holds and not what the tenant does.
+/// A parameter's and a tag's rows carry their run's start, too: runs that share a value lie in their index in the order they are shown in, for either direction of the value.
 /// Long texts are indexed by their first 200 characters, which is what fits into a page of a B-tree; searches compare the rest themselves. The head is a column
 /// and not an expression of the index: under row-level security PostgreSQL looks into an index only with operators it knows to tell nothing, and left() is none.</remarks>
 internal static class TrackingSchema
@@ -43,26 +44,50 @@ internal static class TrackingSchema
         create index if not exists runs_by_end on registry.runs (tenant_id, experiment_id, end_time, start_time desc, run_id);
 
         create table if not exists registry.run_params (
-            tenant_id     text   not null,
-            run_id        uuid   not null,
-            experiment_id bigint not null,
-            key           text   collate "C" not null,
-            value         text   collate "C" not null,
-            head          text   collate "C" not null generated always as (left(value, 200)) stored,
+            tenant_id     text    not null,
+            run_id        uuid    not null,
+            experiment_id bigint  not null,
+            key           text    collate "C" not null,
+            value         text    collate "C" not null,
+            head          text    collate "C" not null generated always as (left(value, 200)) stored,
+            cut           boolean not null generated always as (length(value) > 200) stored,  -- there is more to the value than its head
+            start_time    bigint  not null,  -- its run's, which never changes
             primary key (tenant_id, run_id, key)
         );
-        create index if not exists run_params_by_value on registry.run_params (tenant_id, experiment_id, key, head, run_id);
 
         create table if not exists registry.run_tags (
-            tenant_id     text   not null,
-            run_id        uuid   not null,
-            experiment_id bigint not null,
-            key           text   collate "C" not null,
-            value         text   collate "C" not null,
-            head          text   collate "C" not null generated always as (left(value, 200)) stored,
+            tenant_id     text    not null,
+            run_id        uuid    not null,
+            experiment_id bigint  not null,
+            key           text    collate "C" not null,
+            value         text    collate "C" not null,
+            head          text    collate "C" not null generated always as (left(value, 200)) stored,
+            cut           boolean not null generated always as (length(value) > 200) stored,  -- there is more to the value than its head
+            start_time    bigint  not null,  -- its run's, which never changes
             primary key (tenant_id, run_id, key)
         );
-        create index if not exists run_tags_by_value on registry.run_tags (tenant_id, experiment_id, key, head, run_id);
+
+        -- Tables from before the start time stood in them are made anew, which is quicker than changing each row and leaves nothing to clear up.
+        do $do$
+        declare made text;
+        begin
+            foreach made in array array['run_params', 'run_tags'] loop
+                continue when exists (select from information_schema.columns where table_schema = 'registry' and table_name = made and column_name = 'start_time');
+                execute format('alter table registry.%1$I rename to %1$s_before', made);
+                execute format('create table registry.%1$I (like registry.%1$s_before including generated)', made);
+                execute format('alter table registry.%1$I add column cut boolean not null generated always as (length(value) > 200) stored, add column start_time bigint not null', made);
+                execute format($i$insert into registry.%1$I (tenant_id, run_id, experiment_id, key, value, start_time)
+                    select b.tenant_id, b.run_id, b.experiment_id, b.key, b.value, r.start_time from registry.%1$s_before b join registry.runs r using (tenant_id, run_id)$i$, made);
+                execute format('drop table registry.%1$s_before', made);
+                execute format('alter table registry.%1$I add primary key (tenant_id, run_id, key)', made);
+            end loop;
+        end $do$;
+        create index if not exists run_params_upwards on registry.run_params (tenant_id, experiment_id, key, head, start_time desc, run_id);
+        create index if not exists run_params_downwards on registry.run_params (tenant_id, experiment_id, key, head desc, start_time desc, run_id);
+        create index if not exists run_params_cut on registry.run_params (tenant_id, experiment_id, key) where cut;
+        create index if not exists run_tags_upwards on registry.run_tags (tenant_id, experiment_id, key, head, start_time desc, run_id);
+        create index if not exists run_tags_downwards on registry.run_tags (tenant_id, experiment_id, key, head desc, start_time desc, run_id);
+        create index if not exists run_tags_cut on registry.run_tags (tenant_id, experiment_id, key) where cut;
 
         -- The latest value of each metric: the greatest (step, timestamp, value).
         create table if not exists registry.run_metrics (
