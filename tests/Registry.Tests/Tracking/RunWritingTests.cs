@@ -1,6 +1,5 @@
 using System.Net.Http.Json;
 using System.Text;
-using System.Text.Json;
 using Platform.Testing;
 using Registry.Tests.Mlflow;
 

@@ -117,6 +117,7 @@ public sealed class RegistryModule : IModule
         CancelTrainingJob.Map(api);
         GetAliasHistory.Map(api);
         GetStages.Map(api);
+        GetStageHistory.Map(api);
         ListExperiments.Map(api);
         CreateExperiment.Map(api);
         GetExperiment.Map(api);

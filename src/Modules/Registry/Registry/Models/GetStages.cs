@@ -10,10 +10,10 @@ using Platform.Kernel.Http;
 
 namespace Platform.Registry.Models;
 
-/// <summary>Which versions were in which stage, from when to when and by whom: all of it, or as of a moment.</summary>
+/// <summary>Which versions were in which stage at a moment, since when and by whom.</summary>
 internal static class GetStages
 {
-    /// <param name="At">Only what held at this moment.</param>
+    /// <param name="At">The moment; now when it is left out.</param>
     [Needs(Permissions.Read)]
     internal sealed record Query(string Model, DateTimeOffset? At = null) : IRequest<Result<IReadOnlyList<Period>>>;
 
@@ -21,17 +21,14 @@ internal static class GetStages
     /// <param name="Until">When it left the stage or was deleted; null while it is in it.</param>
     internal sealed record Period(int Version, string Stage, DateTimeOffset Since, DateTimeOffset? Until, string MovedBy, string? EndedBy);
 
-    internal static void Map(IEndpointRouteBuilder routes)
-    {
-        routes.MapGet("models/{model}/stages", Get).WithName(nameof(GetStages)).Needs(Permissions.Read).WithSummary("Get which versions are, or at a moment were, in which stage").ProducesProblem(StatusCodes.Status404NotFound);
-        routes.MapGet("models/{model}/stages/history", GetHistory).WithName("GetStageHistory").Needs(Permissions.Read).WithSummary("Get every stage the versions of a model have been in").ProducesProblem(StatusCodes.Status404NotFound);
-    }
+    internal static void Map(IEndpointRouteBuilder routes) =>
+        routes.MapGet("models/{model}/stages", Get).WithName(nameof(GetStages)).Needs(Permissions.Read).WithSummary("Get which versions are, or at a moment were, in which stage")
+            .ProducesProblem(StatusCodes.Status404NotFound);
 
-    private static Task<Results<Ok<IReadOnlyList<Period>>, ProblemHttpResult>> Get(string model, TimeProvider time, IMediator mediator, CancellationToken ct, DateTimeOffset? at = null) =>
-        mediator.Send(new Query(model, at ?? time.GetUtcNow()), ct).ToOk();
+    private static Task<Results<Ok<IReadOnlyList<Period>>, ProblemHttpResult>> Get(string model, IMediator mediator, CancellationToken ct, DateTimeOffset? at = null) =>
+        mediator.Send(new Query(model, at), ct).ToOk();
 
-    private static Task<Results<Ok<IReadOnlyList<Period>>, ProblemHttpResult>> GetHistory(string model, IMediator mediator, CancellationToken ct) => mediator.Send(new Query(model), ct).ToOk();
-
+    /// <summary>All that a model's stream tells of stages, in the order in which they began.</summary>
     internal static IReadOnlyList<Period> Of(IReadOnlyList<IEvent> stream)
     {
         List<Period> periods = [];
@@ -58,14 +55,15 @@ internal static class GetStages
         return periods;
     }
 
-    internal sealed class Handler(IQuerySession session) : IRequestHandler<Query, Result<IReadOnlyList<Period>>>
+    internal sealed class Handler(IQuerySession session, TimeProvider time) : IRequestHandler<Query, Result<IReadOnlyList<Period>>>
     {
         public async Task<Result<IReadOnlyList<Period>>> Handle(Query query, CancellationToken ct)
         {
+            var at = query.At ?? time.GetUtcNow();
             // The whole stream, also of a model that is deleted by now: its past is still its past.
             var stream = await session.Events.FetchStreamAsync(RegisteredModel.Key(query.Model), token: ct);
-            if (stream.Count == 0) return Refusal.NotFound("model", query.Model);
-            return Result<IReadOnlyList<Period>>.Ok([.. Of(stream).Where(p => query.At is not { } at || (p.Since <= at && (p.Until is null || p.Until > at))).OrderBy(p => p.Version).ThenBy(p => p.Since)]);
+            return stream.Count == 0 ? Refusal.NotFound("model", query.Model)
+                : Result<IReadOnlyList<Period>>.Ok([.. Of(stream).Where(p => p.Since <= at && (p.Until is null || p.Until > at)).OrderBy(p => p.Version)]);
         }
     }
 }
