@@ -34,9 +34,13 @@ public sealed class ExperimentPagesTests
         // Ordering by a column, twice for the greatest first; a page after that is told by where the one before ended.
         var runs = page.Locator("[data-testid=runs] tbody tr");
         await Expect(runs).ToHaveCountAsync(50);
-        await page.ClickAsync("th:has-text('rmse') a");
+        // The run that is first upwards is the first already: the arrow tells that the order is the one asked for.
+        var heading = page.Locator("th[title='metrics.rmse'] a");
+        await heading.ClickAsync();
+        await Expect(heading).ToContainTextAsync("↑");
         await Expect(runs.First).ToContainTextAsync("run 00");
-        await page.ClickAsync("th:has-text('rmse') a");
+        await heading.ClickAsync();
+        await Expect(heading).ToContainTextAsync("↓");
         await Expect(runs.First).ToContainTextAsync("run 59");
         await page.ClickAsync("[data-testid=next]");
         await Expect(runs).ToHaveCountAsync(10);
