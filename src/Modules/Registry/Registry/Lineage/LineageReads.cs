@@ -18,7 +18,7 @@ internal sealed class LineageReads(IQuerySession session, Runs runs, LoggedModel
     /// <summary>Digests as clients send them are at most 36 characters long, so a shorter beginning of the content's hash names the dataset too.</summary>
     private const int ShortestDigest = 12;
 
-    private const string CommitTag = "mlflow.source.git.commit", RepositoryTag = "mlflow.source.git.repoURL", ParentTag = "mlflow.parentRunId", ContextTag = "mlflow.data.context";
+    private const string CommitTag = "mlflow.source.git.commit", RepositoryTag = "mlflow.source.git.repoURL";
 
     private readonly Dictionary<LineageKey, Found?> found = [];
     private IReadOnlyList<ModelVersion>? composites;
@@ -95,11 +95,11 @@ internal sealed class LineageReads(IQuerySession session, Runs runs, LoggedModel
         List<LineageStep> origins = [];
         foreach (var input in run.Inputs)
         {
-            var context = input.Tags.FirstOrDefault(tag => tag.Key == ContextTag)?.Value;
+            var context = input.Tags.FirstOrDefault(tag => tag.Key == Runs.ContextTag)?.Value;
             origins.Add(new(await DatasetKeyAsync(input.Name, input.Digest, ct), context is null ? "read" : $"read for {context}"));
         }
         if (Tag(run, CommitTag) is { } commit) origins.Add(new(new(LineageKind.Code, commit), "ran"));
-        if (Tag(run, ParentTag) is { } parent) origins.Add(new(RunKey(parent), "part of"));
+        if (Tag(run, Runs.ParentTag) is { } parent) origins.Add(new(RunKey(parent), "part of"));
         foreach (var used in run.Models.Where(model => !model.IsOutput)) origins.Add(new(new(LineageKind.LoggedModel, used.ModelId), "used"));
 
         // Those of a logged model hang on that.
@@ -108,7 +108,7 @@ internal sealed class LineageReads(IQuerySession session, Runs runs, LoggedModel
         [
             .. (await links.MadeByAsync(Tenant, id, MostUses, ct)).Select(made => new LineageStep(new(LineageKind.LoggedModel, made), "logged by")),
             .. versions.Select(version => new LineageStep(VersionKey(version.Model, version.Facts.Version), version.Facts.Training is null ? "logged by" : "trained by")),
-            .. (await links.TaggedAsync(Tenant, ParentTag, name, MostUses, ct)).Select(child => new LineageStep(RunKey(child), "part of")),
+            .. (await links.TaggedAsync(Tenant, Runs.ParentTag, name, MostUses, ct)).Select(child => new LineageStep(RunKey(child), "part of")),
         ];
         return Of(new(LineageKind.Run, name), run.Info.Name, run.Info.Status.ToLowerInvariant(), origins, uses);
     }

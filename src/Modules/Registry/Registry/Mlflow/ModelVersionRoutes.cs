@@ -71,7 +71,7 @@ internal static class ModelVersionRoutes
         if (made.Refusal is { } refusal) return refusal;
         var number = 0;
         // The number is taken under the model's lock, so that two at once become two versions.
-        var written = await RegisteredModelRoutes.WriteAsync(call, name, (registered, _) => RegisteredModelRoutes.Events(made.Value with { Version = number = registered.LatestVersion + 1 }));
+        var written = await RegisteredModelRoutes.WriteAsync(call, name, (registered, _) => ModelWrites.Events(made.Value with { Version = number = registered.LatestVersion + 1 }));
         return written.Refusal is { } gone ? gone : await ShownAsync(call, written.Value, number);
     }
 
@@ -111,7 +111,7 @@ internal static class ModelVersionRoutes
     private static Task<Result<object?>> UpdateAsync(MlflowCall call)
     {
         var description = call.Text("description", MlflowRules.LongestDescription);
-        return ChangeAsync(call, (_, version, _) => RegisteredModelRoutes.Events(new VersionDescribed(version.Facts.Version, description)));
+        return ChangeAsync(call, (_, version, _) => ModelWrites.Events(new VersionDescribed(version.Facts.Version, description)));
     }
 
     private static Task<Result<object?>> TransitionAsync(MlflowCall call)
@@ -135,14 +135,14 @@ internal static class ModelVersionRoutes
     private static Task<Result<object?>> SetTagAsync(MlflowCall call)
     {
         var tag = MlflowRules.RegistryTag(call);
-        return ChangeAsync(call, (_, version, _) => RegisteredModelRoutes.Events(new VersionTagsChanged(version.Facts.Version, new Dictionary<string, string>(version.Tags) { [tag.Key] = tag.Value })), empty: true);
+        return ChangeAsync(call, (_, version, _) => ModelWrites.Events(new VersionTagsChanged(version.Facts.Version, new Dictionary<string, string>(version.Tags) { [tag.Key] = tag.Value })), empty: true);
     }
 
     private static Task<Result<object?>> DeleteTagAsync(MlflowCall call)
     {
         var key = MlflowRules.Key(call, "tag");
         return ChangeAsync(call, (_, version, _) => version.Tags.ContainsKey(key)
-            ? RegisteredModelRoutes.Events(new VersionTagsChanged(version.Facts.Version, version.Tags.Where(t => t.Key != key).ToDictionary())) : RegisteredModelRoutes.Events(), empty: true);
+            ? ModelWrites.Events(new VersionTagsChanged(version.Facts.Version, version.Tags.Where(t => t.Key != key).ToDictionary())) : ModelWrites.Events(), empty: true);
     }
 
     private static async Task<Result<object?>> DeleteAsync(MlflowCall call)

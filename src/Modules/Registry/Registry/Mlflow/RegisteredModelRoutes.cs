@@ -112,7 +112,7 @@ internal static class RegisteredModelRoutes
     {
         var (name, description) = (Name(call), call.Text("description", MlflowRules.LongestDescription));
         if (call.Wrong is { } wrong) return wrong;
-        return await ShownAsync(call, await WriteAsync(call, name, (_, _) => Events(new ModelDescribed(description))));
+        return await ShownAsync(call, await WriteAsync(call, name, (_, _) => ModelWrites.Events(new ModelDescribed(description))));
     }
 
     /// <summary>The versions go along with their numbers; the old name is free.</summary>
@@ -142,14 +142,14 @@ internal static class RegisteredModelRoutes
     {
         var (name, tag) = (Name(call), MlflowRules.RegistryTag(call));
         if (call.Wrong is { } wrong) return wrong;
-        return ExperimentRoutes.Nothing(await WriteAsync(call, name, (model, _) => Events(new ModelTagsChanged(new Dictionary<string, string>(model.Tags) { [tag.Key] = tag.Value }))));
+        return ExperimentRoutes.Nothing(await WriteAsync(call, name, (model, _) => ModelWrites.Events(new ModelTagsChanged(new Dictionary<string, string>(model.Tags) { [tag.Key] = tag.Value }))));
     }
 
     private static async Task<Result<object?>> DeleteTagAsync(MlflowCall call)
     {
         var (name, key) = (Name(call), MlflowRules.Key(call, "tag"));
         if (call.Wrong is { } wrong) return wrong;
-        return ExperimentRoutes.Nothing(await WriteAsync(call, name, (model, _) => model.Tags.ContainsKey(key) ? Events(new ModelTagsChanged(model.Tags.Where(t => t.Key != key).ToDictionary())) : Events()));
+        return ExperimentRoutes.Nothing(await WriteAsync(call, name, (model, _) => model.Tags.ContainsKey(key) ? ModelWrites.Events(new ModelTagsChanged(model.Tags.Where(t => t.Key != key).ToDictionary())) : ModelWrites.Events()));
     }
 
     /// <summary>Governance's gate holds here as everywhere.</summary>
@@ -183,7 +183,7 @@ internal static class RegisteredModelRoutes
     {
         var (name, alias) = (Name(call), Alias(call));
         if (call.Wrong is { } wrong) return wrong;
-        return ExperimentRoutes.Nothing(await WriteAsync(call, name, (model, _) => model.Aliases.ContainsKey(alias) ? Events(new ModelAliasRemoved(alias)) : Events()));
+        return ExperimentRoutes.Nothing(await WriteAsync(call, name, (model, _) => model.Aliases.ContainsKey(alias) ? ModelWrites.Events(new ModelAliasRemoved(alias)) : ModelWrites.Events()));
     }
 
     private static async Task<Result<object?>> LatestAsync(MlflowCall call)
@@ -203,8 +203,6 @@ internal static class RegisteredModelRoutes
         else if (alias.Length > 0 && alias.TrimStart('v', 'V') is var rest && alias.Length - rest.Length <= 1 && rest.Length > 0 && rest.All(char.IsAsciiDigit)) call.Refuse($"Version alias name '{alias}' is reserved.");
         return alias;
     }
-
-    internal static Task<Result<IReadOnlyList<object>>> Events(params object[] events) => ModelWrites.Events(events);
 
     private static async Task<Result<object?>> ShownAsync(MlflowCall call, Result<RegisteredModel> written) =>
         written.Refusal is { } refusal ? refusal : Result<object?>.Ok(new { RegisteredModel = Shown(written.Value, await LatestOfAsync(call, written.Value.Name)) });

@@ -12,8 +12,6 @@ namespace Platform.Registry.Tracking;
 /// <summary>Begins a run, which is then logged into and ended with <see cref="UpdateRun"/>.</summary>
 internal static class CreateRun
 {
-    internal const string ParentTag = "mlflow.parentRunId";
-
     /// <param name="Name">One is made up when it is left out.</param>
     /// <param name="StartedAt">Now when it is left out.</param>
     /// <param name="Parent">The run that this one is part of.</param>
@@ -59,7 +57,7 @@ internal static class CreateRun
             if (body.Parent is { } parent)
             {
                 if (!Guid.TryParse(parent, out var whole) || await runs.FindAsync(tenant, whole, ct) is null) return Refusal.NotFound("run", parent) with { Field = "parent" };
-                tags.Add(new(ParentTag, whole.ToString("N")));
+                tags.Add(new(Runs.ParentTag, whole.ToString("N")));
             }
 
             // Ids are of version 7, whose beginning is the time: runs that are begun together lie together.

@@ -48,7 +48,7 @@ internal static class LogDatasets
         {
             if (!Guid.TryParse(command.Run, out var id)) return Refusal.NotFound("run", command.Run);
             var noted = await runs.LogInputsAsync(scope.Current.Tenant, id,
-                [.. command.Logged.Datasets.Select(d => new DatasetInput(d.Name, d.Digest, d.SourceType, d.Source, null, null, d.Context is null ? [] : [new Pair("mlflow.data.context", d.Context)]))], ct);
+                [.. command.Logged.Datasets.Select(d => new DatasetInput(d.Name, d.Digest, d.SourceType, d.Source, null, null, d.Context is null ? [] : [new Pair(Runs.ContextTag, d.Context)]))], ct);
             return noted.Refusal is { } refusal ? refusal.InOwnWords(command.Run) : Done.Value;
         }
     }

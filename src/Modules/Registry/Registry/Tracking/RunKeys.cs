@@ -1,3 +1,5 @@
+using FluentValidation;
+
 namespace Platform.Registry.Tracking;
 
 /// <summary>What a key of a metric, parameter or tag may be, in either dialect: it is a file's name to some clients, so it may not mean another file.</summary>
@@ -16,4 +18,9 @@ internal static class RunKeys
 
     /// <summary>A text the database can keep.</summary>
     public static bool IsText(string? text, int longest) => text is not null && text.Length <= longest && !text.Contains('\0');
+
+    /// <summary>FluentValidation rule for a tag to set or, with null, to take away.</summary>
+    public static IRuleBuilderOptions<T, KeyValuePair<string, string?>> IsTagChange<T>(this IRuleBuilder<T, KeyValuePair<string, string?>> rule) =>
+        rule.Must(t => IsSound(t.Key) && (t.Value is null || IsText(t.Value, LongestTag)))
+            .WithMessage((_, t) => $"The tag '{t.Key}' does not fit: its key has 1 to {Longest} characters ({Letters}), its value is null or a text of at most {LongestTag}.");
 }

@@ -21,7 +21,7 @@ internal sealed record RunView(
     public static RunView Of(Run run) => new(
         run.Info.Id.ToString("N"), run.Info.ExperimentId, run.Info.Name, run.Info.UserId, run.Info.Status, At(run.Info.StartTime), run.Info.EndTime is { } end ? At(end) : null, run.Info.Deleted,
         run.Info.ArtifactUri, run.Metrics.Where(m => double.IsFinite(m.Value)).ToDictionary(m => m.Key, m => m.Value), run.Params.ToDictionary(p => p.Key, p => p.Value), run.Tags.ToDictionary(t => t.Key, t => t.Value),
-        [.. run.Inputs.Select(i => new RunDatasetView(i.Name, i.Digest, i.SourceType, i.Source, i.Tags.FirstOrDefault(t => t.Key == "mlflow.data.context")?.Value))],
+        [.. run.Inputs.Select(i => new RunDatasetView(i.Name, i.Digest, i.SourceType, i.Source, i.Tags.FirstOrDefault(t => t.Key == Runs.ContextTag)?.Value))],
         [.. run.Models.Select(m => new RunModelView(m.ModelId, m.IsOutput, m.Step))]);
 
     /// <summary>Clients send what they like for a time; what is out of a calendar's range is its end.</summary>

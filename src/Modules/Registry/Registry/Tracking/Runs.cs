@@ -30,6 +30,12 @@ internal sealed class Runs(TrackingDatabase database, TimeProvider time)
     /// <summary>The tag that holds a run's name as well.</summary>
     public const string NameTag = "mlflow.runName";
 
+    /// <summary>The tag of a run that names the one it is part of.</summary>
+    public const string ParentTag = "mlflow.parentRunId";
+
+    /// <summary>The tag of a run's dataset that says what for.</summary>
+    public const string ContextTag = "mlflow.data.context";
+
     /// <summary>What is read of runs; <c>r</c> is the run, <c>m</c>, <c>p</c>, <c>t</c> and <c>i</c> what hangs on it (<see cref="Parts"/>).</summary>
     public const string Columns =
         "r.run_id, r.experiment_id, r.name, r.user_id, r.status, r.start_time, r.end_time, r.deleted or x.deleted, r.artifact_uri, "

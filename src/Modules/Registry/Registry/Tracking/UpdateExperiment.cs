@@ -24,8 +24,7 @@ internal static class UpdateExperiment
         {
             RuleFor(c => c.Change.Name).Must(n => n is null || (n.Length > 0 && RunKeys.IsText(n, RunKeys.LongestName))).WithMessage($"A name has 1 to {RunKeys.LongestName} characters, none of them NUL.").OverridePropertyName("name");
             RuleFor(c => c.Change.Tags).Must(t => t is null or { Count: <= RunKeys.MostTags }).WithMessage($"At most {RunKeys.MostTags} tags go into one call.").OverridePropertyName("tags");
-            RuleForEach(c => c.Change.Tags).Must(t => RunKeys.IsSound(t.Key) && (t.Value is null || RunKeys.IsText(t.Value, RunKeys.LongestTag)))
-                .WithMessage((_, t) => $"The tag '{t.Key}' does not fit: its key has 1 to {RunKeys.Longest} characters ({RunKeys.Letters}), its value is null or a text of at most {RunKeys.LongestTag}.").OverridePropertyName("tags");
+            RuleForEach(c => c.Change.Tags).IsTagChange().OverridePropertyName("tags");
         }
     }
 

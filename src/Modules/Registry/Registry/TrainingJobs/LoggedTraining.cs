@@ -26,7 +26,7 @@ internal sealed class LoggedTraining(Experiments experiments, Runs runs, Artifac
 
         await runs.LogAsync(tenant, id, [.. Metrics(trained).Select(m => new Metric(m.Key, m.Value, job.RequestedAt.ToUnixTimeMilliseconds(), 0))], [.. Parameters(job, trained)], [], ct);
         await runs.LogInputsAsync(tenant, id,
-            [new DatasetInput(job.Asked.Dataset, dataset.ContentSha256, "platform", JsonSerializer.Serialize(new { dataset = job.Asked.Dataset, sha256 = dataset.ContentSha256 }), null, null, [new("mlflow.data.context", "training")])], ct);
+            [new DatasetInput(job.Asked.Dataset, dataset.ContentSha256, "platform", JsonSerializer.Serialize(new { dataset = job.Asked.Dataset, sha256 = dataset.ContentSha256 }), null, null, [new(Runs.ContextTag, "training")])], ct);
         if (ArtifactRoutes.FolderOf(run.Info.ArtifactUri) is not { } folder) return;
         await PutAsync(tenant, $"{folder}/{EvaluationRows.Csv}", trained.Evaluation, ct);
         await PutAsync(tenant, $"{folder}/training.log", Encoding.UTF8.GetBytes(string.Join('\n', trained.Log) + "\n"), ct);
