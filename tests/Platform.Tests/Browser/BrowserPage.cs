@@ -23,7 +23,7 @@ internal static class BrowserPage
         await page.GotoAsync("/signin");
         await page.FillAsync("input[name=key]", key);
         await page.ClickAsync("text=Sign in with the key");
-        await page.WaitForURLAsync("**/");
+        await page.ArriveAsync("**/");
         return page;
     }
 
@@ -35,7 +35,7 @@ internal static class BrowserPage
         await page.FillAsync("input[name=email]", email);
         await page.FillAsync("input[name=password]", password);
         await page.ClickAsync("button:has-text('Sign in') >> nth=0");
-        await page.WaitForURLAsync("**/");
+        await page.ArriveAsync("**/");
         return page;
     }
 
@@ -44,6 +44,19 @@ internal static class BrowserPage
     {
         await page.GotoAsync(path, new() { WaitUntil = WaitUntilState.NetworkIdle });
         await page.Locator("h1").First.WaitForAsync();
+    }
+
+    /// <summary>Waits until the browser is at an address that something on the page leads to. Where it stays, what the page says instead is in the failure.</summary>
+    public static async Task ArriveAsync(this IPage page, string url)
+    {
+        try
+        {
+            await page.WaitForURLAsync(url);
+        }
+        catch (TimeoutException)
+        {
+            throw new ShouldAssertException($"Stayed at {page.Url} instead of coming to {url}:\n{await page.Locator("body").InnerTextAsync()}");
+        }
     }
 
     /// <summary>Chooses from a drop-down and goes on when the choice is seen, as a person does: the component takes it only after its list has closed.</summary>
