@@ -125,6 +125,9 @@ internal static class Benchmarks
         throw new TimeoutException($"{url} does not answer.");
     }
 
+    /// <summary>The least of the times, sorted, that so large a part of them does not exceed.</summary>
+    internal static double Percentile(IReadOnlyList<double> sorted, double part) => sorted[Math.Max(0, (int)Math.Ceiling(sorted.Count * part) - 1)];
+
     internal static string? Option(string[] options, string name) => Array.IndexOf(options, name) is >= 0 and var at && at + 1 < options.Length ? options[at + 1] : null;
 
     internal static void Say(string line) => Console.Error.WriteLine(line);

@@ -52,7 +52,7 @@ internal static class Logging
     {
         if (times.Length == 0) return;
         Array.Sort(times);
-        Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"| {name} | {times.Length:N0} | {times.Length / took:N0} | {times[times.Length / 2]:F1} | {times[(int)(times.Length * .99)]:F1} | {times[^1]:F1} |"));
+        Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"| {name} | {times.Length:N0} | {times.Length / took:N0} | {Benchmarks.Percentile(times, .5):F1} | {Benchmarks.Percentile(times, .99):F1} | {times[^1]:F1} |"));
     }
 
     /// <summary>What the platform has said yes to, of one run.</summary>

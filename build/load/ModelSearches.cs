@@ -41,7 +41,7 @@ internal static class ModelSearches
                 }
 
                 took.Sort();
-                Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"| {models:N0} | {what} | 100 | {took[took.Count / 2]:F1} | {took[(int)(took.Count * .95)]:F1} | {took[^1]:F1} | {found} |"));
+                Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"| {models:N0} | {what} | 100 | {Benchmarks.Percentile(took, .5):F1} | {Benchmarks.Percentile(took, .95):F1} | {took[^1]:F1} | {found} |"));
             }
         }
 

@@ -24,9 +24,12 @@ internal sealed partial class RunningPlatform : IAsyncDisposable
 
     public int ProcessId => process!.Id;
 
-    public static async Task<RunningPlatform> StartAsync(string hostDll, IReadOnlyDictionary<string, string>? settings = null, string? data = null)
+    /// <summary>Whether its folder stays when it ends.</summary>
+    private bool Stays { get; init; }
+
+    public static async Task<RunningPlatform> StartAsync(string hostDll, IReadOnlyDictionary<string, string>? settings = null, string? data = null, bool stays = false)
     {
-        var platform = new RunningPlatform(hostDll, data ?? Directory.CreateTempSubdirectory("platform-load-").FullName, settings ?? new Dictionary<string, string>());
+        var platform = new RunningPlatform(hostDll, data ?? Directory.CreateTempSubdirectory("platform-load-").FullName, settings ?? new Dictionary<string, string>()) { Stays = stays };
         await platform.StartAsync();
         return platform;
     }
@@ -135,9 +138,16 @@ internal sealed partial class RunningPlatform : IAsyncDisposable
     {
         using var platform = Administrator;
         await platform.PostAsync("tenancy/tenants", new { id, name = id });
-        var tenant = As(id, (await platform.PostAsync($"tenancy/tenants/{id}/keys", new { name = "load", role = "tenant-admin" }))["key"]!.ToString());
+        var tenant = await KnownTenantAsync(id);
         await tenant.PutAsync("governance/policy", new { approvalRequired = false, reason = "A measurement has one person." });
         return tenant;
+    }
+
+    /// <summary>A tenant that is there from a run before, with another key.</summary>
+    public async Task<LoadTenant> KnownTenantAsync(string id)
+    {
+        using var platform = Administrator;
+        return As(id, (await platform.PostAsync($"tenancy/tenants/{id}/keys", new { name = "load", role = "tenant-admin" }))["key"]!.ToString());
     }
 
     /// <summary>Resident bytes of the host's process now.</summary>
@@ -153,7 +163,7 @@ internal sealed partial class RunningPlatform : IAsyncDisposable
         }
 
         process?.Dispose();
-        Directory.Delete(Data, recursive: true);
+        if (!Stays) Directory.Delete(Data, recursive: true);
     }
 
     [LibraryImport("libc", EntryPoint = "kill")]
@@ -232,6 +242,17 @@ internal sealed class LoadTenant(RunningPlatform platform, string id, string key
 
     /// <summary>A call of the MLflow dialect.</summary>
     public Task<JsonNode> MlflowAsync(string path, object body) => SendAsync(HttpMethod.Post, path, JsonContent.Create(body), "mlflow/api/2.0/mlflow");
+
+    /// <summary>The same, and how long it took until the last byte of the answer was here; parsing it is the caller's own affair.</summary>
+    public async Task<(double Milliseconds, JsonNode Answer)> TimeMlflowAsync(string path, object body)
+    {
+        var began = Stopwatch.GetTimestamp();
+        using var answer = await http.PostAsync($"mlflow/api/2.0/mlflow/{path}", JsonContent.Create(body));
+        var content = await answer.Content.ReadAsByteArrayAsync();
+        var took = Stopwatch.GetElapsedTime(began).TotalMilliseconds;
+        if (!answer.IsSuccessStatusCode) throw new InvalidOperationException($"{path}: {(int)answer.StatusCode} {System.Text.Encoding.UTF8.GetString(content)}");
+        return (took, JsonNode.Parse(content)!);
+    }
 
     public Task<JsonNode> MlflowGetAsync(string path) => SendAsync(HttpMethod.Get, path, null, "mlflow/api/2.0/mlflow");
 

@@ -15,20 +15,28 @@ internal static class Tracking
     {
         var sizes = (Benchmarks.Option(options, "--runs") ?? "10000,100000,1000000").Split(',').Select(int.Parse).ToArray();
         var times = int.Parse(Benchmarks.Option(options, "--times") ?? "40", CultureInfo.InvariantCulture);
-        var explain = Benchmarks.Option(options, "--only");
+        var only = Benchmarks.Option(options, "--only");
+        var kept = Benchmarks.Option(options, "--keep");
         Console.WriteLine($"{Environment.ProcessorCount} cores, shared by server, database and caller; {times} searches of each kind.\n");
         Console.WriteLine("| runs | search | page | p50 ms | p95 ms | most ms | found |");
         Console.WriteLine("|---|---|---|---|---|---|---|");
         foreach (var runs in sizes)
         {
-            await using var platform = await RunningPlatform.StartAsync(host);
-            using var tenant = await platform.TenantAsync("searching");
+            var folder = kept is null ? null : Path.Combine(Path.GetFullPath(kept), runs.ToString(CultureInfo.InvariantCulture));
+            var isThere = Directory.Exists(folder);
+            if (folder is not null) Directory.CreateDirectory(folder);
+            await using var platform = await RunningPlatform.StartAsync(host, data: folder, stays: folder is not null);
+            using var tenant = isThere ? await platform.KnownTenantAsync("searching") : await platform.TenantAsync("searching");
             // Its Default is made by the first look.
             await tenant.MlflowAsync("experiments/search", new { max_results = 1 });
-            var began = Stopwatch.GetTimestamp();
-            await FillAsync(platform, runs);
-            await Console.Error.WriteLineAsync($"{runs:N0} runs made in {Stopwatch.GetElapsedTime(began).TotalSeconds:F0} s, {await BytesAsync(platform) / 1048576.0:N0} MiB.");
-            foreach (var search in Searches().Where(s => explain is null || s.What.Contains(explain, StringComparison.Ordinal)))
+            if (!isThere)
+            {
+                var began = Stopwatch.GetTimestamp();
+                await FillAsync(platform, runs);
+                await Console.Error.WriteLineAsync($"{runs:N0} runs made in {Stopwatch.GetElapsedTime(began).TotalSeconds:F0} s, {await BytesAsync(platform) / 1048576.0:N0} MiB.");
+            }
+
+            foreach (var search in Searches().Where(s => only is null || s.What.Contains(only, StringComparison.Ordinal)))
             {
                 var random = new Random(1);
                 List<double> took = [];
@@ -38,9 +46,8 @@ internal static class Tracking
                 {
                     var body = search.Body(random);
                     if (token is not null) body["page_token"] = token;
-                    var start = Stopwatch.GetTimestamp();
-                    var answer = await tenant.MlflowAsync("runs/search", body);
-                    if (i >= 0) took.Add(Stopwatch.GetElapsedTime(start).TotalMilliseconds);
+                    var (milliseconds, answer) = await tenant.TimeMlflowAsync("runs/search", body);
+                    if (i >= 0) took.Add(milliseconds);
                     found = answer["runs"]?.AsArray().Count ?? 0;
                     // Further into the depth with each, so that no page is read twice.
                     if (token is not null && answer["next_page_token"] is { } next) token = next.ToString();
@@ -56,9 +63,8 @@ internal static class Tracking
                 for (var i = -Warm; i < times; i++)
                 {
                     var body = new { run_id = run, metrics = Enumerable.Range(0, metrics).Select(m => new { key = $"b{m % 50}", value = m * .5, timestamp = i + Warm, step = (i + Warm) * 1000 + m }) };
-                    var start = Stopwatch.GetTimestamp();
-                    await tenant.MlflowAsync("runs/log-batch", body);
-                    if (i >= 0) took.Add(Stopwatch.GetElapsedTime(start).TotalMilliseconds);
+                    var (milliseconds, _) = await tenant.TimeMlflowAsync("runs/log-batch", body);
+                    if (i >= 0) took.Add(milliseconds);
                 }
 
                 Tell(runs, $"log-batch of {metrics:N0}", metrics, took, metrics);
@@ -71,7 +77,7 @@ internal static class Tracking
     private static void Tell(int runs, string what, int page, List<double> took, int found)
     {
         took.Sort();
-        Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"| {runs:N0} | {what} | {page} | {took[took.Count / 2]:F1} | {took[(int)(took.Count * .95)]:F1} | {took[^1]:F1} | {found} |"));
+        Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"| {runs:N0} | {what} | {page} | {Benchmarks.Percentile(took, .5):F1} | {Benchmarks.Percentile(took, .95):F1} | {took[^1]:F1} | {found} |"));
     }
 
     private static IEnumerable<Search> Searches()

@@ -16,7 +16,7 @@ using Platform.Tenancy;
 
 IReadOnlyList<IModule> modules = [new TenancyModule(), new RegistryModule(), new FeaturesModule(), new InferenceModule(), new GovernanceModule(), new BillingModule()];
 
-if (args is ["--child", var work]) return await ChildProgram.RunAsync(work, modules);
+if (args is ["--child"]) return await ChildProgram.RunAsync(modules);
 
 // The content root is the program's folder, so that pages' assets are found from whatever folder it is started.
 var builder = WebApplication.CreateBuilder(new WebApplicationOptions { Args = args, ContentRootPath = AppContext.BaseDirectory });

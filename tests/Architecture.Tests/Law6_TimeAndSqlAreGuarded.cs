@@ -12,7 +12,6 @@ public sealed class Law6_TimeAndSqlAreGuarded
         "Platform.Kernel.Signals", // one procedure call, no table
         "Platform.Kernel.SignalExtensions",
         "Platform.Features.OnlineStore", // row-level security, app.tenant_id set on each connection
-        "Platform.Registry.Tracking", // row-level security, app.tenant_id set in the transaction of each batch
         "Platform.Registry.Sharing", // row-level security; reads through Tracking, writes in the transaction of the store's session, which sets app.tenant_id
         "Platform.Registry.Tracking", // row-level security, app.tenant_id set in the transaction of each batch; Webhooks and Retention make their statements with its help
         "Platform.Inference.Predict.Journal", // COPY into partitions; reads set app.tenant_id

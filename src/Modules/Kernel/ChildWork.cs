@@ -7,7 +7,7 @@ namespace Platform.Kernel;
 /// a crash is contained and cancelling is killing. It gets everything through its input and has no database, no tenant and no keys.</summary>
 public interface IChildWork
 {
-    /// <summary>The work's name: the host runs <c>Platform.Host --child {name}</c> and calls <see cref="RunAsync"/>.</summary>
+    /// <summary>The work's name, in ASCII: the host runs <c>Platform.Host --child</c>, sends it the name and has it call <see cref="RunAsync"/>.</summary>
     string Name { get; }
 
     /// <summary>Reads the whole task from <paramref name="input"/>, writes the whole result to <paramref name="output"/>.
@@ -29,7 +29,10 @@ public interface IChildProcesses
 {
     /// <summary>Runs the named work in a child process. Cancelling kills the child. The result is what the child wrote (at most 1 GiB).</summary>
     /// <param name="inBackground">Whether it may take the time it takes: it then runs only where nobody else wants to. Somebody waits for the answer otherwise.</param>
-    Task<Result<byte[]>> RunAsync(string work, Func<Stream, CancellationToken, Task> writeInput, IProgress<ChildProgress> progress, CancellationToken ct, bool inBackground = false);
+    /// <param name="owner">Whose work it is. Its process stays a few seconds for more work of the same owner, which may find what an earlier one left in memory;
+    /// null for work that needs a process of its own. Where it has an owner, <paramref name="writeInput"/> may be called twice.</param>
+    Task<Result<byte[]>> RunAsync(
+        string work, Func<Stream, CancellationToken, Task> writeInput, IProgress<ChildProgress> progress, CancellationToken ct, bool inBackground = false, string? owner = null);
 }
 
 /// <summary>How a task or a result with files behind it goes through a pipe: the length of the JSON, the JSON, and then the bytes.</summary>

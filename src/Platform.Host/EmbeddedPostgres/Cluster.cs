@@ -93,7 +93,7 @@ internal sealed class Cluster(string dataDirectory)
             unix_socket_directories = {Quoted(socketFolder)}
             unix_socket_permissions = 0700
             max_connections = 200
-            shared_buffers = {Math.Clamp(megabytes / 32, 64, 1024)}MB
+            shared_buffers = {Math.Clamp(megabytes / 8, 64, 8192)}MB
             effective_cache_size = {Math.Clamp(megabytes / 4, 256, 65536)}MB
             work_mem = 16MB
             maintenance_work_mem = {Math.Clamp(megabytes / 64, 64, 512)}MB

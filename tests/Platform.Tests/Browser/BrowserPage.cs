@@ -23,7 +23,7 @@ internal static class BrowserPage
         await page.GotoAsync("/signin");
         await page.FillAsync("input[name=key]", key);
         await page.ClickAsync("text=Sign in with the key");
-        await page.ArriveAsync("**/");
+        await page.ArriveAsync("/");
         return page;
     }
 
@@ -35,7 +35,7 @@ internal static class BrowserPage
         await page.FillAsync("input[name=email]", email);
         await page.FillAsync("input[name=password]", password);
         await page.ClickAsync("button:has-text('Sign in') >> nth=0");
-        await page.ArriveAsync("**/");
+        await page.ArriveAsync("/");
         return page;
     }
 
@@ -46,16 +46,17 @@ internal static class BrowserPage
         await page.Locator("h1").First.WaitForAsync();
     }
 
-    /// <summary>Waits until the browser is at an address that something on the page leads to. Where it stays, what the page says instead is in the failure.</summary>
-    public static async Task ArriveAsync(this IPage page, string url)
+    /// <summary>Waits until the browser is at the address that something on the page leads to. Where it stays, what the page says instead is in the failure.</summary>
+    /// <remarks>Not WaitForURLAsync: it looks where the page is and then listens, and a busy machine can arrive in between.</remarks>
+    public static async Task ArriveAsync(this IPage page, string path)
     {
         try
         {
-            await page.WaitForURLAsync(url);
+            await Assertions.Expect(page).ToHaveURLAsync(path);
         }
-        catch (TimeoutException)
+        catch (PlaywrightException elsewhere)
         {
-            throw new ShouldAssertException($"Stayed at {page.Url} instead of coming to {url}:\n{await page.Locator("body").InnerTextAsync()}");
+            throw new ShouldAssertException($"{elsewhere.Message}\n{await page.Locator("body").InnerTextAsync()}");
         }
     }
 

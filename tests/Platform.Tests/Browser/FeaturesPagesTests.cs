@@ -22,7 +22,7 @@ public sealed class FeaturesPagesTests
         await page.Locator("input[name=name]").ClickAsync();
         await page.PictureAsync("dataset-upload");
         await page.ClickAsync("button:has-text('Upload')");
-        await page.ArriveAsync("**/datasets/house-sales");
+        await page.ArriveAsync("/datasets/house-sales");
 
         await page.Locator("[data-testid=preview]").WaitForAsync();
         (await page.Locator("[data-testid=rows]").InnerTextAsync()).ShouldContain("400");
@@ -67,7 +67,7 @@ public sealed class FeaturesPagesTests
         await page.ChooseAsync("key", "house_id");
         await page.PictureAsync("feature-views-create");
         await page.ClickAsync("button:has-text('Create view')");
-        await page.ArriveAsync("**/feature-views/sales");
+        await page.ArriveAsync("/feature-views/sales");
 
         await page.ClickAsync("button:has-text('Materialise')");
         await page.FillAsync("input[name=keys]", "H7, nowhere");

@@ -164,7 +164,7 @@ public sealed class SearchRunsTests(SearchRunsTests.Searched searched) : IClassF
         {
             Tenant = await TestTenant.NewAsync();
             Experiments = [long.Parse(await Tenant.NewExperimentAsync("one")), long.Parse(await Tenant.NewExperimentAsync("two"))];
-            var runs = Tenant.App.Services.GetRequiredService<Runs>();
+            var runs = Tenant.App.Services.GetRequiredService<RunStore>();
             var random = new Random(5);
             double[] values = [double.NaN, double.PositiveInfinity, double.NegativeInfinity, 0, 1, 1, 2, 3, 3, 4.5];
             for (var i = 0; i < 40; i++)

@@ -8,13 +8,16 @@ using Microsoft.Extensions.DependencyInjection;
 using Platform.Kernel;
 using Platform.Kernel.Http;
 using Platform.Kernel.Store;
+using Platform.Registry.RunComparison;
 using Platform.Registry.Contracts;
+using Platform.Registry.Experiments;
 using Platform.Registry.Intake;
 using Platform.Registry.Lineage;
 using Platform.Registry.Mlflow;
 using Platform.Registry.Models;
 using Platform.Registry.Onnx;
 using Platform.Registry.Retention;
+using Platform.Registry.Runs;
 using Platform.Registry.Sharing;
 using Platform.Registry.Signing;
 using Platform.Registry.Tracking;
@@ -32,7 +35,7 @@ public sealed class RegistryModule : IModule
     public void AddServices(IServiceCollection services, IConfiguration configuration)
     {
         services.AddSingleton(RegistryLimits.From(configuration));
-        services.AddSingleton<TrackingDatabase>().AddSingleton<Experiments>().AddSingleton<Runs>().AddSingleton<RunSearch>().AddSingleton<RunFigures>().AddSingleton<RunLinks>().AddSingleton<LoggedModels>().AddSingleton<Artifacts>().AddSingleton<Uploads>();
+        services.AddSingleton<TrackingDatabase>().AddSingleton<ExperimentStore>().AddSingleton<RunStore>().AddSingleton<RunSearch>().AddSingleton<RunFigures>().AddSingleton<RunLinks>().AddSingleton<LoggedModelStore>().AddSingleton<Artifacts>().AddSingleton<Uploads>();
         services.AddSingleton<ModelSearch>();
         services.AddSingleton<LoggedTraining>();
         services.AddScoped<LineageReads>();

@@ -68,7 +68,7 @@ internal sealed class ExampleTrials(IChildProcesses children, IBlobStore blobs, 
         limit.CancelAfter(limits.ExamplePatience);
         try
         {
-            var run = await children.RunAsync(ExampleTrial.Work, WriteAsync, new Progress<ChildProgress>(), limit.Token);
+            var run = await children.RunAsync(ExampleTrial.Work, WriteAsync, new Progress<ChildProgress>(), limit.Token, owner: tenant);
             if (run.Refusal is not null) return new(null, new("example-crashed", "The process that ran the model on its example died, of lack of memory or a fault of the model's.", "Run the model once on the example where you made it."), IsGrave: true);
             var result = await ReadAsync(run.Value, ct);
             if (result.Failure is { } failure)

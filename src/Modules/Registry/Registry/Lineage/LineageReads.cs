@@ -11,7 +11,7 @@ using Platform.Registry.Tracking;
 namespace Platform.Registry.Lineage;
 
 /// <summary>Reads one step of lineage around a thing, for one request. What the catalogue and serving know is asked once.</summary>
-internal sealed class LineageReads(IQuerySession session, Runs runs, LoggedModels loggedModels, RunLinks links, IMediator mediator, CallerScope scope)
+internal sealed class LineageReads(IQuerySession session, RunStore runs, LoggedModelStore loggedModels, RunLinks links, IMediator mediator, CallerScope scope)
 {
     private const int MostUses = 50;
 
@@ -95,11 +95,11 @@ internal sealed class LineageReads(IQuerySession session, Runs runs, LoggedModel
         List<LineageStep> origins = [];
         foreach (var input in run.Inputs)
         {
-            var context = input.Tags.FirstOrDefault(tag => tag.Key == Runs.ContextTag)?.Value;
+            var context = input.Tags.FirstOrDefault(tag => tag.Key == RunStore.ContextTag)?.Value;
             origins.Add(new(await DatasetKeyAsync(input.Name, input.Digest, ct), context is null ? "read" : $"read for {context}"));
         }
         if (Tag(run, CommitTag) is { } commit) origins.Add(new(new(LineageKind.Code, commit), "ran"));
-        if (Tag(run, Runs.ParentTag) is { } parent) origins.Add(new(RunKey(parent), "part of"));
+        if (Tag(run, RunStore.ParentTag) is { } parent) origins.Add(new(RunKey(parent), "part of"));
         foreach (var used in run.Models.Where(model => !model.IsOutput)) origins.Add(new(new(LineageKind.LoggedModel, used.ModelId), "used"));
 
         // Those of a logged model hang on that.
@@ -108,7 +108,7 @@ internal sealed class LineageReads(IQuerySession session, Runs runs, LoggedModel
         [
             .. (await links.MadeByAsync(Tenant, id, MostUses, ct)).Select(made => new LineageStep(new(LineageKind.LoggedModel, made), "logged by")),
             .. versions.Select(version => new LineageStep(VersionKey(version.Model, version.Facts.Version), version.Facts.Training is null ? "logged by" : "trained by")),
-            .. (await links.TaggedAsync(Tenant, Runs.ParentTag, name, MostUses, ct)).Select(child => new LineageStep(RunKey(child), "part of")),
+            .. (await links.TaggedAsync(Tenant, RunStore.ParentTag, name, MostUses, ct)).Select(child => new LineageStep(RunKey(child), "part of")),
         ];
         return Of(new(LineageKind.Run, name), run.Info.Name, run.Info.Status.ToLowerInvariant(), origins, uses);
     }

@@ -39,7 +39,7 @@ internal static class ArtifactRoutes
         var path = (call.Text("path") ?? "").TrimEnd('/');
         if (path.Length > 0 && !Artifacts.IsSound(path)) call.Refuse("Invalid path");
         if (call.Wrong is { } wrong) return wrong;
-        if (await call.Get<Runs>().FindAsync(call.Tenant, id, call.Aborted) is not { } run) return Runs.Missing(id);
+        if (await call.Get<RunStore>().FindAsync(call.Tenant, id, call.Aborted) is not { } run) return RunStore.Missing(id);
         if (FolderOf(run.Info.ArtifactUri) is not { } root) return MlflowCall.Bad($"The run's artifacts are not here but at {run.Info.ArtifactUri}.");
         var files = await call.Get<Artifacts>().ListAsync(call.Tenant, path.Length == 0 ? root : $"{root}/{path}", call.Aborted);
         return Result<object?>.Ok(new

@@ -32,7 +32,7 @@ internal static class ExperimentRoutes
         }
 
         if (call.Wrong is { } wrong) return wrong;
-        var created = await call.Get<Experiments>().CreateAsync(call.Tenant, name, location is { Length: > 0 } ? location : null, MlflowRules.Dictionary(tags), call.Aborted);
+        var created = await call.Get<ExperimentStore>().CreateAsync(call.Tenant, name, location is { Length: > 0 } ? location : null, MlflowRules.Dictionary(tags), call.Aborted);
         return created.Refusal is { } refusal ? refusal : Result<object?>.Ok(new { ExperimentId = created.Value.Id.ToString() });
     }
 
@@ -40,14 +40,14 @@ internal static class ExperimentRoutes
     {
         var id = MlflowRules.ExperimentId(call);
         if (call.Wrong is { } wrong) return wrong;
-        return await call.Get<Experiments>().FindAsync(call.Tenant, id, call.Aborted) is { } found ? Result<object?>.Ok(new { Experiment = MlflowJson.Of(found) }) : Experiments.Missing(id.ToString());
+        return await call.Get<ExperimentStore>().FindAsync(call.Tenant, id, call.Aborted) is { } found ? Result<object?>.Ok(new { Experiment = MlflowJson.Of(found) }) : ExperimentStore.Missing(id.ToString());
     }
 
     private static async Task<Result<object?>> GetByNameAsync(MlflowCall call)
     {
         var name = call.Required("experiment_name");
         if (call.Wrong is { } wrong) return wrong;
-        return await call.Get<Experiments>().FindAsync(call.Tenant, name, call.Aborted) is { } found ? Result<object?>.Ok(new { Experiment = MlflowJson.Of(found) })
+        return await call.Get<ExperimentStore>().FindAsync(call.Tenant, name, call.Aborted) is { } found ? Result<object?>.Ok(new { Experiment = MlflowJson.Of(found) })
             : new Refusal(RefusalKind.NotFound, "RESOURCE_DOES_NOT_EXIST", $"Could not find experiment with name '{name}'", "experiment_name");
     }
 
@@ -61,7 +61,7 @@ internal static class ExperimentRoutes
         if (call.Wrong is { } wrong) return wrong;
 
         // One more than asked for tells whether there are more.
-        var found = await call.Get<Experiments>().SearchAsync(call.Tenant, view, filter!, orders!, page, most + 1, call.Aborted);
+        var found = await call.Get<ExperimentStore>().SearchAsync(call.Tenant, view, filter!, orders!, page, most + 1, call.Aborted);
         return Result<object?>.Ok(new { Experiments = MlflowJson.Unless<object>([.. found.Take(most).Select(MlflowJson.Of)]), NextPageToken = found.Count > most ? ListPage.Token(page + most) : null });
     }
 
@@ -71,7 +71,7 @@ internal static class ExperimentRoutes
         var name = call.Required("new_name", MlflowRules.LongestName);
         if (call.Wrong is { } wrong) return wrong;
         if (id == 0) return MlflowCall.Bad("The default experiment keeps its name.");
-        return Nothing(await call.Get<Experiments>().RenameAsync(call.Tenant, id, name, call.Aborted));
+        return Nothing(await call.Get<ExperimentStore>().RenameAsync(call.Tenant, id, name, call.Aborted));
     }
 
     private static async Task<Result<object?>> SetTagAsync(MlflowCall call)
@@ -79,7 +79,7 @@ internal static class ExperimentRoutes
         var id = MlflowRules.ExperimentId(call);
         var tag = MlflowRules.Tag(call);
         if (call.Wrong is { } wrong) return wrong;
-        return Nothing(await call.Get<Experiments>().SetTagAsync(call.Tenant, id, tag.Key, tag.Value, call.Aborted));
+        return Nothing(await call.Get<ExperimentStore>().SetTagAsync(call.Tenant, id, tag.Key, tag.Value, call.Aborted));
     }
 
     private static async Task<Result<object?>> DeleteTagAsync(MlflowCall call)
@@ -87,15 +87,15 @@ internal static class ExperimentRoutes
         var id = MlflowRules.ExperimentId(call);
         var key = MlflowRules.Key(call, "tag");
         if (call.Wrong is { } wrong) return wrong;
-        return Nothing(await call.Get<Experiments>().DeleteTagAsync(call.Tenant, id, key, call.Aborted));
+        return Nothing(await call.Get<ExperimentStore>().DeleteTagAsync(call.Tenant, id, key, call.Aborted));
     }
 
-    private static async Task<Result<object?>> ChangeAsync(MlflowCall call, Func<Experiments, string, long, Task<Result<Done>>> change)
+    private static async Task<Result<object?>> ChangeAsync(MlflowCall call, Func<ExperimentStore, string, long, Task<Result<Done>>> change)
     {
         var id = MlflowRules.ExperimentId(call);
         if (call.Wrong is { } wrong) return wrong;
         if (id == 0) return MlflowCall.Bad("The default experiment is always there: it is neither deleted nor restored.");
-        return Nothing(await change(call.Get<Experiments>(), call.Tenant, id));
+        return Nothing(await change(call.Get<ExperimentStore>(), call.Tenant, id));
     }
 
     internal static Result<object?> Nothing<T>(Result<T> done) => done.Refusal is { } refusal ? refusal : Result<object?>.Ok(null);

@@ -23,7 +23,7 @@ internal static class LogRoutes
     {
         var run = MlflowRules.RunId(call);
         if (call.Wrong is { } wrong) return wrong;
-        return ExperimentRoutes.Nothing(await call.Get<Runs>().LogAsync(call.Tenant, run, [.. metrics.Select(m => m.Metric)], parameters, tags, call.Aborted, [.. metrics.Where(m => m.ModelId.Length > 0)]));
+        return ExperimentRoutes.Nothing(await call.Get<RunStore>().LogAsync(call.Tenant, run, [.. metrics.Select(m => m.Metric)], parameters, tags, call.Aborted, [.. metrics.Where(m => m.ModelId.Length > 0)]));
     }
 
     private static async Task<Result<object?>> LogBatchAsync(MlflowCall call)
@@ -48,7 +48,7 @@ internal static class LogRoutes
         var run = MlflowRules.RunId(call);
         var key = call.Required("key");
         if (call.Wrong is { } wrong) return wrong;
-        return ExperimentRoutes.Nothing(await call.Get<Runs>().DeleteTagAsync(call.Tenant, run, key, call.Aborted));
+        return ExperimentRoutes.Nothing(await call.Get<RunStore>().DeleteTagAsync(call.Tenant, run, key, call.Aborted));
     }
 
     private static async Task<Result<object?>> LogInputsAsync(MlflowCall call)
@@ -66,8 +66,8 @@ internal static class LogRoutes
         MlflowRules.Limit(call, "datasets", inputs.Count, 1_000);
         MlflowRules.Limit(call, "models", models.Count, 1_000);
         if (call.Wrong is { } wrong) return wrong;
-        if (models.Count > 0 && (await call.Get<Runs>().LogModelsAsync(call.Tenant, run, models, call.Aborted)).Refusal is { } refusal) return refusal;
-        return ExperimentRoutes.Nothing(await call.Get<Runs>().LogInputsAsync(call.Tenant, run, inputs, call.Aborted));
+        if (models.Count > 0 && (await call.Get<RunStore>().LogModelsAsync(call.Tenant, run, models, call.Aborted)).Refusal is { } refusal) return refusal;
+        return ExperimentRoutes.Nothing(await call.Get<RunStore>().LogInputsAsync(call.Tenant, run, inputs, call.Aborted));
     }
 
     private static async Task<Result<object?>> LogOutputsAsync(MlflowCall call)
@@ -76,7 +76,7 @@ internal static class LogRoutes
         var models = call.Objects("models", model => new RunModel(model.Required("model_id", 64), IsOutput: true, model.Int64("step") ?? 0));
         MlflowRules.Limit(call, "models", models.Count, 1_000);
         if (call.Wrong is { } wrong) return wrong;
-        return ExperimentRoutes.Nothing(await call.Get<Runs>().LogModelsAsync(call.Tenant, run, models, call.Aborted));
+        return ExperimentRoutes.Nothing(await call.Get<RunStore>().LogModelsAsync(call.Tenant, run, models, call.Aborted));
     }
 
     private static async Task<Result<object?>> LogModelAsync(MlflowCall call)
@@ -96,6 +96,6 @@ internal static class LogRoutes
             return MlflowCall.Bad($"Malformed model info. \n {(model.Length > 200 ? model[..200] : model)} \n is not a valid JSON.");
         }
 
-        return ExperimentRoutes.Nothing(await call.Get<Runs>().LogModelAsync(call.Tenant, run, model, call.Aborted));
+        return ExperimentRoutes.Nothing(await call.Get<RunStore>().LogModelAsync(call.Tenant, run, model, call.Aborted));
     }
 }

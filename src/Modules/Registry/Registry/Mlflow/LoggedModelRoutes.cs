@@ -29,13 +29,13 @@ internal static class LoggedModelRoutes
         var (parameters, tags) = (call.Objects("params", MlflowRules.Param), call.Objects("tags", MlflowRules.Tag));
         if (name is not null && name.Any(letter => letter is '/' or ':' or '.' or '%' or '"' or '\'')) call.Refuse($"Invalid model name ({name}) provided. Model name must be a non-empty string and cannot contain the following characters: ('/', ':', '.', '%', '\"', \"'\").");
         if (call.Wrong is { } wrong) return wrong;
-        if (experiment == 0) await call.Get<Experiments>().FindAsync(call.Tenant, 0, call.Aborted);
-        return await ShownAsync(call, await call.Get<LoggedModels>().CreateAsync(
+        if (experiment == 0) await call.Get<ExperimentStore>().FindAsync(call.Tenant, 0, call.Aborted);
+        return await ShownAsync(call, await call.Get<LoggedModelStore>().CreateAsync(
             call.Tenant, experiment, name is { Length: > 0 } ? name : RunNames.For(Guid.NewGuid()), type, run, MlflowRules.Dictionary(parameters), MlflowRules.Dictionary(tags), call.Aborted));
     }
 
     private static async Task<Result<object?>> GetAsync(MlflowCall call) =>
-        await call.Get<LoggedModels>().FindAsync(call.Tenant, Id(call), call.Aborted) is { } model && (!model.Deleted || call.Bool("allow_deleted")) ? await ShownAsync(call, model) : LoggedModels.Missing(Id(call));
+        await call.Get<LoggedModelStore>().FindAsync(call.Tenant, Id(call), call.Aborted) is { } model && (!model.Deleted || call.Bool("allow_deleted")) ? await ShownAsync(call, model) : LoggedModelStore.Missing(Id(call));
 
     private static async Task<Result<object?>> SearchAsync(MlflowCall call)
     {
@@ -51,7 +51,7 @@ internal static class LoggedModelRoutes
         MlflowRules.Limit(call, "comparisons, datasets and order_by clauses", filter.Count + datasets.Count + orders.Count, 100);
         var page = call.Take(ListPage.Read(call.Text("page_token")));
         if (call.Wrong is { } wrong) return wrong;
-        var logged = call.Get<LoggedModels>();
+        var logged = call.Get<LoggedModelStore>();
         var found = await logged.ListAsync(call.Tenant, experiments, [.. filter.Where(c => c.Field is RunField.Metric)], datasets, call.Aborted);
         var matching = found.Where(m => filter.Where(c => c.Field is not RunField.Metric).All(c => c.Field is RunField.Param
             ? PlainSearch.Matches(c with { Field = RunField.Tag }, _ => null, m.Params) : PlainSearch.Matches(c, key => Attribute(m, key), m.Tags))).ToList();
@@ -97,26 +97,26 @@ internal static class LoggedModelRoutes
         if (!Ends.Contains(status)) call.Refuse($"Invalid model status: {status}. Expected status to be one of {string.Join(", ", Ends)}.");
         if (call.Wrong is { } wrong) return wrong;
         // What the body names counts, as clients of proxied hosts do it; they agree otherwise.
-        return await ShownAsync(call, await call.Get<LoggedModels>().FinishAsync(call.Tenant, call.Text("model_id") is { Length: > 0 } named ? named : Id(call), status, call.Aborted));
+        return await ShownAsync(call, await call.Get<LoggedModelStore>().FinishAsync(call.Tenant, call.Text("model_id") is { Length: > 0 } named ? named : Id(call), status, call.Aborted));
     }
 
-    private static async Task<Result<object?>> DeleteAsync(MlflowCall call) => ExperimentRoutes.Nothing(await call.Get<LoggedModels>().DeleteAsync(call.Tenant, Id(call), call.Aborted));
+    private static async Task<Result<object?>> DeleteAsync(MlflowCall call) => ExperimentRoutes.Nothing(await call.Get<LoggedModelStore>().DeleteAsync(call.Tenant, Id(call), call.Aborted));
 
     private static async Task<Result<object?>> SetTagsAsync(MlflowCall call)
     {
         var tags = call.Objects("tags", MlflowRules.Tag);
         if (call.Wrong is { } wrong) return wrong;
-        return await ShownAsync(call, await call.Get<LoggedModels>().SetTagsAsync(call.Tenant, Id(call), MlflowRules.Dictionary(tags), call.Aborted));
+        return await ShownAsync(call, await call.Get<LoggedModelStore>().SetTagsAsync(call.Tenant, Id(call), MlflowRules.Dictionary(tags), call.Aborted));
     }
 
     private static async Task<Result<object?>> DeleteTagAsync(MlflowCall call) =>
-        ExperimentRoutes.Nothing(await call.Get<LoggedModels>().DeleteTagAsync(call.Tenant, Id(call), (string)call.Context.Request.RouteValues["key"]!, call.Aborted));
+        ExperimentRoutes.Nothing(await call.Get<LoggedModelStore>().DeleteTagAsync(call.Tenant, Id(call), (string)call.Context.Request.RouteValues["key"]!, call.Aborted));
 
     private static async Task<Result<object?>> AddParamsAsync(MlflowCall call)
     {
         var parameters = call.Objects("params", MlflowRules.Param);
         if (call.Wrong is { } wrong) return wrong;
-        return ExperimentRoutes.Nothing(await call.Get<LoggedModels>().AddParamsAsync(call.Tenant, Id(call), MlflowRules.Dictionary(parameters), call.Aborted));
+        return ExperimentRoutes.Nothing(await call.Get<LoggedModelStore>().AddParamsAsync(call.Tenant, Id(call), MlflowRules.Dictionary(parameters), call.Aborted));
     }
 
     private static async Task<Result<object?>> ListAsync(MlflowCall call)
@@ -124,7 +124,7 @@ internal static class LoggedModelRoutes
         var path = (call.Text("artifact_directory_path") ?? "").TrimEnd('/');
         if (path.Length > 0 && !Artifacts.IsSound(path)) call.Refuse("Invalid path");
         if (call.Wrong is { } wrong) return wrong;
-        if (await call.Get<LoggedModels>().FindAsync(call.Tenant, Id(call), call.Aborted) is not { Deleted: false } model) return LoggedModels.Missing(Id(call));
+        if (await call.Get<LoggedModelStore>().FindAsync(call.Tenant, Id(call), call.Aborted) is not { Deleted: false } model) return LoggedModelStore.Missing(Id(call));
         if (ArtifactRoutes.FolderOf(model.ArtifactUri) is not { } root) return MlflowCall.Bad($"The model's files are not here but at {model.ArtifactUri}.");
         var files = await call.Get<Artifacts>().ListAsync(call.Tenant, path.Length == 0 ? root : $"{root}/{path}", call.Aborted);
         return Result<object?>.Ok(new
@@ -137,7 +137,7 @@ internal static class LoggedModelRoutes
     private static string Id(MlflowCall call) => (string)call.Context.Request.RouteValues["modelId"]!;
 
     private static async Task<Result<object?>> ShownAsync(MlflowCall call, Result<LoggedModel> model) => model.Refusal is { } refusal ? refusal
-        : Result<object?>.Ok(new { Model = Of(model.Value, (await call.Get<LoggedModels>().MetricsAsync(call.Tenant, [model.Value.Id], null, call.Aborted))[model.Value.Id]) });
+        : Result<object?>.Ok(new { Model = Of(model.Value, (await call.Get<LoggedModelStore>().MetricsAsync(call.Tenant, [model.Value.Id], null, call.Aborted))[model.Value.Id]) });
 
     private static object Of(LoggedModel m, IEnumerable<ModelMetric> metrics) => new
     {

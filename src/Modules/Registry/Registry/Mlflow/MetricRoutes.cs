@@ -23,9 +23,9 @@ internal static class MetricRoutes
         var most = call.MaxResults(25_000, 25_000);
         var after = call.Take(Token(call.Text("page_token")));
         if (call.Wrong is { } wrong) return wrong;
-        var found = await call.Get<Runs>().HistoryAsync(call.Tenant, run, key, after, most + 1, call.Aborted);
+        var found = await call.Get<RunStore>().HistoryAsync(call.Tenant, run, key, after, most + 1, call.Aborted);
         // Of a run that is not there there is nothing, but it is better said.
-        if (found.Count == 0 && await call.Get<Runs>().FindAsync(call.Tenant, run, call.Aborted) is null) return Runs.Missing(run);
+        if (found.Count == 0 && await call.Get<RunStore>().FindAsync(call.Tenant, run, call.Aborted) is null) return RunStore.Missing(run);
         var page = found.Take(most).ToArray();
         var next = found.Count > most ? Convert.ToBase64String(Encoding.UTF8.GetBytes($"{page[^1].Timestamp} {page[^1].Step} {BitConverter.DoubleToInt64Bits(page[^1].Value)}")) : null;
         return Result<object?>.Ok(new { Metrics = MlflowJson.Unless(page), NextPageToken = next });
@@ -36,7 +36,7 @@ internal static class MetricRoutes
         var (runs, key) = (RunIds(call, "run_id"), call.Required("metric_key"));
         var most = call.MaxResults(25_000, 25_000);
         if (call.Wrong is { } wrong) return wrong;
-        var found = await call.Get<Runs>().HistoryAsync(call.Tenant, runs, key, most, call.Aborted);
+        var found = await call.Get<RunStore>().HistoryAsync(call.Tenant, runs, key, most, call.Aborted);
         return Result<object?>.Ok(new { Metrics = found.Take(most).Select(Shown).ToArray() });
     }
 
@@ -46,7 +46,7 @@ internal static class MetricRoutes
         var (from, to, points) = (call.Int64("start_step"), call.Int64("end_step"), call.MaxResults(320, 2_500));
         if (from > to) call.Refuse($"end_step must be greater than start_step. Found start_step={from} and end_step={to}.");
         if (call.Wrong is { } wrong) return wrong;
-        var found = await call.Get<Runs>().ThinnedHistoryAsync(call.Tenant, runs, key, from, to, points, call.Aborted);
+        var found = await call.Get<RunStore>().ThinnedHistoryAsync(call.Tenant, runs, key, from, to, points, call.Aborted);
         return Result<object?>.Ok(new { Metrics = found.Select(Shown).ToArray() });
     }
 

@@ -59,7 +59,7 @@ internal static class MlflowRules
     public static Guid RunId(MlflowCall call)
     {
         var given = call.RequiredId("run_id", "run_uuid");
-        if (call.Wrong is null && !Guid.TryParseExact(given, "N", out var id)) call.Take<Guid>(Runs.Missing(given));
+        if (call.Wrong is null && !Guid.TryParseExact(given, "N", out var id)) call.Take<Guid>(RunStore.Missing(given));
         else id = Guid.TryParseExact(given, "N", out var parsed) ? parsed : default;
         return id;
     }
@@ -67,7 +67,7 @@ internal static class MlflowRules
     public static long ExperimentId(MlflowCall call)
     {
         var given = call.RequiredId("experiment_id");
-        if (call.Wrong is null && !long.TryParse(given, out _)) call.Take<long>(Experiments.Missing(given));
+        if (call.Wrong is null && !long.TryParse(given, out _)) call.Take<long>(ExperimentStore.Missing(given));
         return long.TryParse(given, out var id) ? id : -1;
     }
 

@@ -23,7 +23,7 @@ internal static class RunRoutes
         var experiment = call.Has("experiment_id") ? MlflowRules.ExperimentId(call) : 0;
         var (user, start, given) = (call.Text("user_id", MlflowRules.LongestName) ?? "", call.Int64("start_time") ?? 0, call.Text("run_name", MlflowRules.LongestTag));
         var tags = call.Objects("tags", MlflowRules.Tag);
-        var tagged = tags.LastOrDefault(t => t.Key == Runs.NameTag)?.Value;
+        var tagged = tags.LastOrDefault(t => t.Key == RunStore.NameTag)?.Value;
         if (given is { Length: > 0 } && tagged is not null && tagged != given)
         {
             call.Refuse($"Both 'run_name' argument and 'mlflow.runName' tag are specified, but with different values (run_name='{given}', mlflow.runName='{tagged}').");
@@ -33,10 +33,10 @@ internal static class RunRoutes
         // Ids are of version 7, whose beginning is the time: runs that are begun together lie together.
         var id = Guid.CreateVersion7(call.Get<TimeProvider>().GetUtcNow());
         var name = given is { Length: > 0 } ? given : tagged is { Length: > 0 } ? tagged : RunNames.For(id);
-        if (tagged is null or "") tags.Add(new(Runs.NameTag, name));
+        if (tagged is null or "") tags.Add(new(RunStore.NameTag, name));
         // The experiment 0 is made when it is first looked for.
-        if (experiment == 0) await call.Get<Experiments>().FindAsync(call.Tenant, 0, call.Aborted);
-        var created = await call.Get<Runs>().CreateAsync(call.Tenant, experiment, id, name, user, start, tags, call.Aborted);
+        if (experiment == 0) await call.Get<ExperimentStore>().FindAsync(call.Tenant, 0, call.Aborted);
+        var created = await call.Get<RunStore>().CreateAsync(call.Tenant, experiment, id, name, user, start, tags, call.Aborted);
         return created.Refusal is { } refusal ? refusal : Result<object?>.Ok(new { Run = MlflowJson.Of(created.Value) });
     }
 
@@ -44,7 +44,7 @@ internal static class RunRoutes
     {
         var id = MlflowRules.RunId(call);
         if (call.Wrong is { } wrong) return wrong;
-        return await call.Get<Runs>().FindAsync(call.Tenant, id, call.Aborted) is { } run ? Result<object?>.Ok(new { Run = MlflowJson.Of(run) }) : Runs.Missing(id);
+        return await call.Get<RunStore>().FindAsync(call.Tenant, id, call.Aborted) is { } run ? Result<object?>.Ok(new { Run = MlflowJson.Of(run) }) : RunStore.Missing(id);
     }
 
     private static async Task<Result<object?>> UpdateAsync(MlflowCall call)
@@ -53,7 +53,7 @@ internal static class RunRoutes
         var (status, end, name) = (call.Text("status"), call.Int64("end_time"), call.Text("run_name", MlflowRules.LongestTag));
         if (status is not null && !Statuses.Contains(status)) call.Refuse($"Invalid value '{status}' for parameter 'status' supplied: it is one of {string.Join(", ", Statuses)}.");
         if (call.Wrong is { } wrong) return wrong;
-        var updated = await call.Get<Runs>().UpdateAsync(call.Tenant, id, status, end, name is { Length: > 0 } ? name : null, call.Aborted);
+        var updated = await call.Get<RunStore>().UpdateAsync(call.Tenant, id, status, end, name is { Length: > 0 } ? name : null, call.Aborted);
         return updated.Refusal is { } refusal ? refusal : Result<object?>.Ok(new { RunInfo = MlflowJson.Of(updated.Value) });
     }
 
@@ -61,7 +61,7 @@ internal static class RunRoutes
     {
         var id = MlflowRules.RunId(call);
         if (call.Wrong is { } wrong) return wrong;
-        return ExperimentRoutes.Nothing(await call.Get<Runs>().SetDeletedAsync(call.Tenant, id, deleted, call.Aborted));
+        return ExperimentRoutes.Nothing(await call.Get<RunStore>().SetDeletedAsync(call.Tenant, id, deleted, call.Aborted));
     }
 
     private static async Task<Result<object?>> SearchAsync(MlflowCall call)

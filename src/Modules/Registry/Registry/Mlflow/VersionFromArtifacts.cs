@@ -11,7 +11,7 @@ namespace Platform.Registry.Mlflow;
 
 /// <summary>Makes a version of what a client has logged. The version gets the source's files for its own, as they are then, so that nothing that is logged
 /// later changes it. Where an ONNX file is among them, it is inspected like an upload, and the platform can serve the version.</summary>
-internal sealed class VersionFromArtifacts(Artifacts artifacts, Runs runs, LoggedModels logged, ModelIntake intake, IBlobStore blobs, RegistryLimits limits, IQuerySession session)
+internal sealed class VersionFromArtifacts(Artifacts artifacts, RunStore runs, LoggedModelStore logged, ModelIntake intake, IBlobStore blobs, RegistryLimits limits, IQuerySession session)
 {
     /// <summary>The tag in which a client sends a detached signature of the model file.</summary>
     public const string SignatureTag = "platform.signature";
@@ -100,7 +100,7 @@ internal sealed class VersionFromArtifacts(Artifacts artifacts, Runs runs, Logge
         switch (uri.Scheme)
         {
             case "runs":
-                if (!Guid.TryParseExact(path.Split('/')[0], "N", out var id) || await runs.FindAsync(tenant, id, ct) is not { } run) return Runs.Missing(path.Split('/')[0]);
+                if (!Guid.TryParseExact(path.Split('/')[0], "N", out var id) || await runs.FindAsync(tenant, id, ct) is not { } run) return RunStore.Missing(path.Split('/')[0]);
                 return ArtifactRoutes.FolderOf($"{run.Info.ArtifactUri}/{path[(path.IndexOf('/') + 1)..]}");
             case "models":
                 return await FolderOfModelAsync(tenant, path, ct) is { } other ? other : new Refusal(RefusalKind.NotFound, "RESOURCE_DOES_NOT_EXIST", $"There is no model with files here at '{source}'.", "source");

@@ -25,7 +25,7 @@ internal sealed class OnnxInspections(IChildProcesses children, IBlobStore blobs
         try
         {
             isArchive = await IsArchiveAsync(tenant, sha256, ct);
-            var result = await children.RunAsync(isArchive ? ArchiveInspection.Work : InspectWork.WorkName, WriteAsync, new Progress<ChildProgress>(), limit.Token);
+            var result = await children.RunAsync(isArchive ? ArchiveInspection.Work : InspectWork.WorkName, WriteAsync, new Progress<ChildProgress>(), limit.Token, owner: tenant);
             return result.Refusal switch
             {
                 null => isArchive ? (OfArchive(result.Value), artifact) : await KeepAsync(result.Value),

@@ -22,11 +22,11 @@ internal static class SetHold
             .WithDescription("`kind` is experiment, whose name is its number, or model.").ProducesProblem(StatusCodes.Status404NotFound);
 
     private static Task<Results<Ok<LegalHold>, ProblemHttpResult>> Put(
-        string kind, string name, Body body, RetentionStore retention, Experiments experiments, IQuerySession session, CallerScope scope, CancellationToken ct) =>
+        string kind, string name, Body body, RetentionStore retention, ExperimentStore experiments, IQuerySession session, CallerScope scope, CancellationToken ct) =>
         HoldAsync(kind, name, body.Reason, retention, experiments, session, scope.Current, ct).ToOk();
 
     private static async Task<Result<LegalHold>> HoldAsync(
-        string kind, string name, string reason, RetentionStore retention, Experiments experiments, IQuerySession session, Caller by, CancellationToken ct)
+        string kind, string name, string reason, RetentionStore retention, ExperimentStore experiments, IQuerySession session, Caller by, CancellationToken ct)
     {
         if (string.IsNullOrWhiteSpace(reason) || reason.Length > LongestReason) return Refusal.Invalid("bad-reason", "A hold has a reason.", "reason", $"Say in 1 to {LongestReason} characters why it is held.");
         var there = kind switch

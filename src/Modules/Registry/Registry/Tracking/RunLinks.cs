@@ -7,9 +7,9 @@ internal sealed class RunLinks(TrackingDatabase database)
 {
     /// <summary>The newest runs that have the tag, such as those of one revision of the code or the children of a run.</summary>
     public Task<List<Guid>> TaggedAsync(string tenant, string key, string value, int limit, CancellationToken ct) => RunsAsync(tenant,
-        """
+        $"""
         select r.run_id from registry.experiments x
-        cross join lateral (select run_id from registry.run_tags where tenant_id = $1 and experiment_id = x.experiment_id and key = $2 and head = left($3, 200) and value = $3 limit $4) t
+        cross join lateral (select run_id from registry.run_tags where tenant_id = $1 and experiment_id = x.experiment_id and key = $2 and head = {TrackingSchema.Head("$3")} and value = $3 limit $4) t
         join registry.runs r on r.tenant_id = $1 and r.run_id = t.run_id
         where x.tenant_id = $1 and not x.deleted and not r.deleted order by r.start_time desc, r.run_id limit $4
         """, ct, tenant, key, value, limit);

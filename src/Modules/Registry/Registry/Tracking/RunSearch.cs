@@ -2,6 +2,7 @@ using System.Text.Json;
 using Npgsql;
 using Platform.Kernel;
 using static Platform.Registry.Tracking.TrackingDatabase;
+using static Platform.Registry.Tracking.TrackingSchema;
 
 namespace Platform.Registry.Tracking;
 
@@ -77,7 +78,7 @@ internal sealed class RunSearch(TrackingDatabase database)
         }
 
         Task<List<(long Nth, Run Run, KeyValue[] Keys)>> ReadAsync(NpgsqlBatchCommand search, Planning planning) =>
-            database.ReadAsync(tenant, [search], row => (row.GetInt64(19), Runs.Of(row), Keys(row)), ct, planning);
+            database.ReadAsync(tenant, [search], row => (row.GetInt64(19), RunStore.Of(row), Keys(row)), ct, planning);
 
         KeyValue[] Keys(NpgsqlDataReader row) => [.. order.Select((_, i) => new KeyValue(row.GetInt32(20 + (2 * i)), row.IsDBNull(21 + (2 * i)) ? null : row.GetValue(21 + (2 * i))))];
     }
@@ -129,9 +130,6 @@ internal sealed record RunToken(long Offset, IReadOnlyList<KeyValue>? Keys, long
 internal sealed class RunSearchSql(string tenant, IReadOnlyList<long> experiments, Lifecycle lifecycle, IReadOnlyList<Comparison> filter, IReadOnlyList<OrderKey> order, int limit, RunToken after)
 {
     private const string DatasetContext = "context", StartTime = "start_time", EndTime = "end_time";
-
-    /// <summary>What of a text is in its index, as <see cref="TrackingSchema"/> has it.</summary>
-    private const int Longest = 200;
 
     /// <summary>So many tell what a walk would meet.</summary>
     private const int Sampled = 400;
@@ -229,14 +227,14 @@ internal sealed class RunSearchSql(string tenant, IReadOnlyList<long> experiment
 
         string From(string column)
         {
-            var reached = after.Keys is [{ Class: 0, Value: var last }, ..] ? $" and s.{column} {Symbol(0)}= {(last is string ? $"left({P(last)}, {Longest})" : P(last))}" : "";
+            var reached = after.Keys is [{ Class: 0, Value: var last }, ..] ? $" and s.{column} {Symbol(0)}= {(last is string ? Head(P(last)) : P(last))}" : "";
             return $"{reached} order by s.{column}{(order[0].Descending ? " desc" : "")} limit {each}";
         }
     }
 
     private NpgsqlBatchCommand Page(string page, string before = "") => Command($"""
             with {before}page as materialized (select *, row_number() over () as nth from (select * from ({page}) walked limit {limit} offset {after.Offset}) found)
-            select {Runs.Columns}, page.nth{string.Concat(order.Select((_, i) => $", page.c{i}, page.v{i}"))} from page join registry.runs r on r.tenant_id = $1 and r.run_id = page.run_id {Runs.Parts}
+            select {RunStore.Columns}, page.nth{string.Concat(order.Select((_, i) => $", page.c{i}, page.v{i}"))} from page join registry.runs r on r.tenant_id = $1 and r.run_id = page.run_id {RunStore.Parts}
             """);
 
     /// <summary>Along the order: where its first key is a metric, parameter or tag, first the runs that have it, in its index's order, then those where it is NaN,
@@ -347,7 +345,7 @@ internal sealed class RunSearchSql(string tenant, IReadOnlyList<long> experiment
         if (after.Keys is not { } last) return "true";
         var parameter = P(last[0].Value);
         var value = Value(0);
-        var reached = order[0].Field is RunField.Param or RunField.Tag ? $"o0.head {Symbol(0)}= left({parameter}, {Longest})" : $"{value} {Symbol(0)}= {parameter}";
+        var reached = order[0].Field is RunField.Param or RunField.Tag ? $"o0.head {Symbol(0)}= {Head(parameter)}" : $"{value} {Symbol(0)}= {parameter}";
         return $"{reached} and ({value} {Symbol(0)} {parameter} or ({value} = {parameter} and {Beyond(1)}))";
     }
 
@@ -396,7 +394,7 @@ internal sealed class RunSearchSql(string tenant, IReadOnlyList<long> experiment
     /// <summary>From and where of all runs of the experiments that the comparison matches, as <paramref name="f"/>.</summary>
     private string Matches(Comparison comparison, string f = "f") => comparison switch
     {
-        { Field: RunField.Attribute, Key: "run_name" } => $"from registry.run_tags {f} where {f}.tenant_id = $1 and {f}.experiment_id = any ($2) and {Tests(comparison with { Field = RunField.Tag, Key = Runs.NameTag }, f)}",
+        { Field: RunField.Attribute, Key: "run_name" } => $"from registry.run_tags {f} where {f}.tenant_id = $1 and {f}.experiment_id = any ($2) and {Tests(comparison with { Field = RunField.Tag, Key = RunStore.NameTag }, f)}",
         { Field: RunField.Attribute } => $"from registry.runs {f} where {f}.tenant_id = $1 and {f}.experiment_id = any ($2) and {f}.run_id = any ({P(Ids(comparison.Texts))})",
         _ => $"from {Table(comparison.Field)} {f} where {f}.tenant_id = $1 and {f}.experiment_id = any ($2) and {Tests(comparison, f)}",
     };
@@ -407,21 +405,33 @@ internal sealed class RunSearchSql(string tenant, IReadOnlyList<long> experiment
         if (comparison.Field is RunField.Dataset) return Compares(comparison, $"{f}.{comparison.Key}");
         var key = $"{f}.key = {P(comparison.Key)}";
         if (comparison.Comparator is Comparator.IsNotNull) return key;
-        var value = Compares(comparison, $"{f}.value");
         // PostgreSQL has NaN greater than everything; to a person it is neither greater nor less.
-        if (comparison.Field is RunField.Metric) return $"{key} and {value}{(comparison.Comparator is Comparator.NotEqual ? "" : $" and {f}.value < 'NaN'")}";
+        if (comparison.Field is RunField.Metric) return $"{key} and {Value()}{(comparison.Comparator is Comparator.NotEqual ? "" : $" and {f}.value < 'NaN'")}";
         return comparison.Comparator switch
         {
-            Comparator.Equal => $"{key} and {f}.head = left({P(comparison.Texts[0])}, {Longest}) and {value}",
-            Comparator.Like when Prefix(comparison.Texts[0]) is { Length: > 0 } prefix => $"{key} and {f}.head >= {P(prefix)} and {f}.head < {P(Beyond(prefix))} and {value}",
-            _ => $"{key} and {value}",
+            // What the index tells is not looked up in the table.
+            Comparator.Equal when !IsCut(comparison.Texts[0]) => $"{key} and {f}.head = {P(comparison.Texts[0])}",
+            Comparator.Equal => $"{key} and {f}.head = {Head(P(comparison.Texts[0]))} and {Value()}",
+            Comparator.Like when Prefix(comparison.Texts[0]) is { Length: > 0 } prefix =>
+                $"{key} and {f}.head >= {P(prefix)} and {f}.head < {P(Beyond(prefix))}{(comparison.Texts[0] == prefix + "%" ? "" : $" and {Value()}")}",
+            _ => $"{key} and {Value()}",
         };
+
+        string Value() => Compares(comparison, $"{f}.value");
     }
+
+    private static bool IsCut(string text) => text.Length > Longest && text.EnumerateRunes().Count() > Longest;
 
     private string Compares(Comparison comparison, string column) => ComparisonSql.Of(comparison, column, values);
 
     /// <summary>What a LIKE pattern begins with, as far as an index of the first 200 characters can tell.</summary>
-    private static string Prefix(string pattern) => pattern.IndexOfAny(['%', '_']) is var wild && wild < 0 ? pattern[..Math.Min(pattern.Length, 100)] : pattern[..Math.Min(wild, 100)];
+    private static string Prefix(string pattern)
+    {
+        var wild = pattern.IndexOfAny(['%', '_']);
+        var length = Math.Min(wild < 0 ? pattern.Length : wild, Longest / 2);
+        // Half a character is none.
+        return pattern[..(length > 0 && char.IsHighSurrogate(pattern[length - 1]) ? length - 1 : length)];
+    }
 
     /// <summary>The least text beyond all that begin so.</summary>
     private static string Beyond(string prefix) => prefix + "\U0010FFFF";

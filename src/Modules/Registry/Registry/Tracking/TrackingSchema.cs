@@ -4,10 +4,18 @@ namespace Platform.Registry.Tracking;
 /// <remarks>Runs are rows and not events (docs/adr/0009-runs-are-rows.md). The experiment stands in each table a search begins at, because a run never
 /// leaves its experiment and an index that begins with it makes a search cost what the experiment holds and not what the tenant does.
 /// A parameter's and a tag's rows carry their run's start, too: runs that share a value lie in their index in the order they are shown in, for either direction of the value.
-/// Long texts are indexed by their first 200 characters, which is what fits into a page of a B-tree; searches compare the rest themselves. The head is a column
-/// and not an expression of the index: under row-level security PostgreSQL looks into an index only with operators it knows to tell nothing, and left() is none.</remarks>
+/// Long texts are indexed by their first 200 characters, which is what fits into a page of a B-tree, with a mark behind those that go on, so that a short text is told from a long one
+/// without a look at it; searches compare the rest themselves. The head is a column
+/// and not an expression of the index: under row-level security PostgreSQL looks into an index only with operators it knows to tell nothing, and left() is none.
+/// A metric's value is in the key's index as well: what tests one run after another then reads a page for each and not two.</remarks>
 internal static class TrackingSchema
 {
+    /// <summary>Of so many characters a text's head is.</summary>
+    public const int Longest = 200;
+
+    /// <summary>The head of a text, as its column has it.</summary>
+    public static string Head(string text) => $"(left({text}, {Longest}) || case when length({text}) > {Longest} then '…' else '' end)";
+
     public const string Sql =
         """
         create schema if not exists registry;
@@ -49,7 +57,7 @@ internal static class TrackingSchema
             experiment_id bigint  not null,
             key           text    collate "C" not null,
             value         text    collate "C" not null,
-            head          text    collate "C" not null generated always as (left(value, 200)) stored,
+            head          text    collate "C" not null generated always as (left(value, 200) || case when length(value) > 200 then '…' else '' end) stored,
             cut           boolean not null generated always as (length(value) > 200) stored,  -- there is more to the value than its head
             start_time    bigint  not null,  -- its run's, which never changes
             primary key (tenant_id, run_id, key)
@@ -61,7 +69,7 @@ internal static class TrackingSchema
             experiment_id bigint  not null,
             key           text    collate "C" not null,
             value         text    collate "C" not null,
-            head          text    collate "C" not null generated always as (left(value, 200)) stored,
+            head          text    collate "C" not null generated always as (left(value, 200) || case when length(value) > 200 then '…' else '' end) stored,
             cut           boolean not null generated always as (length(value) > 200) stored,  -- there is more to the value than its head
             start_time    bigint  not null,  -- its run's, which never changes
             primary key (tenant_id, run_id, key)
@@ -74,8 +82,9 @@ internal static class TrackingSchema
             foreach made in array array['run_params', 'run_tags'] loop
                 continue when exists (select from information_schema.columns where table_schema = 'registry' and table_name = made and column_name = 'start_time');
                 execute format('alter table registry.%1$I rename to %1$s_before', made);
-                execute format('create table registry.%1$I (like registry.%1$s_before including generated)', made);
-                execute format('alter table registry.%1$I add column cut boolean not null generated always as (length(value) > 200) stored, add column start_time bigint not null', made);
+                execute format('create table registry.%1$I (like registry.%1$s_before)', made);
+                execute format($i$alter table registry.%1$I drop column if exists head, add column start_time bigint not null, add column cut boolean not null generated always as (length(value) > 200) stored,
+                    add column head text collate "C" not null generated always as (left(value, 200) || case when length(value) > 200 then '…' else '' end) stored$i$, made);
                 execute format($i$insert into registry.%1$I (tenant_id, run_id, experiment_id, key, value, start_time)
                     select b.tenant_id, b.run_id, b.experiment_id, b.key, b.value, r.start_time from registry.%1$s_before b join registry.runs r using (tenant_id, run_id)$i$, made);
                 execute format('drop table registry.%1$s_before', made);
@@ -98,8 +107,14 @@ internal static class TrackingSchema
             value         double precision not null,
             timestamp     bigint not null,
             step          bigint not null,
-            primary key (tenant_id, run_id, key)
+            primary key (tenant_id, run_id, key) include (value)
         );
+        do $do$
+        begin
+            if exists (select from pg_index where indexrelid = 'registry.run_metrics_pkey'::regclass and indnatts = indnkeyatts) then
+                alter table registry.run_metrics drop constraint run_metrics_pkey, add primary key (tenant_id, run_id, key) include (value);
+            end if;
+        end $do$;
         create index if not exists run_metrics_by_value on registry.run_metrics (tenant_id, experiment_id, key, value, run_id);
 
         -- Every value ever logged. The key is the whole row, so that a batch sent twice is there once.

@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Text;
 using System.Text.Json;
 using Platform.Features.Contracts;
+using Platform.Registry.RunComparison;
 using Platform.Registry.Mlflow;
 using Platform.Registry.Tracking;
 using Platform.Registry.Training;
@@ -10,7 +11,7 @@ namespace Platform.Registry.TrainingJobs;
 
 /// <summary>Logs a training as a run of its own, whose id is the job's: its settings, its metrics, its log and its predictions on the test rows, so that trainings are
 /// searched, seen and compared like runs that came from anywhere else. Logged again after a crash, nothing changes.</summary>
-internal sealed class LoggedTraining(Experiments experiments, Runs runs, Artifacts artifacts, RegistryLimits limits, TimeProvider time)
+internal sealed class LoggedTraining(ExperimentStore experiments, RunStore runs, Artifacts artifacts, RegistryLimits limits, TimeProvider time)
 {
     public static string ExperimentOf(string model) => $"training/{model}";
 
@@ -20,13 +21,13 @@ internal sealed class LoggedTraining(Experiments experiments, Runs runs, Artifac
         if (await runs.FindAsync(tenant, id, ct) is not { } run)
         {
             var created = await runs.CreateAsync(tenant, await ExperimentAsync(tenant, ExperimentOf(job.Asked.Model), ct), id, job.Asked.Model, job.RequestedBy, job.RequestedAt.ToUnixTimeMilliseconds(),
-                [new(Runs.NameTag, $"{job.Asked.Model} {job.RequestedAt:yyyy-MM-dd HH:mm:ss}"), new("mlflow.source.name", "training job"), new("platform.model", job.Asked.Model)], ct);
+                [new(RunStore.NameTag, $"{job.Asked.Model} {job.RequestedAt:yyyy-MM-dd HH:mm:ss}"), new("mlflow.source.name", "training job"), new("platform.model", job.Asked.Model)], ct);
             run = created.Value;
         }
 
         await runs.LogAsync(tenant, id, [.. Metrics(trained).Select(m => new Metric(m.Key, m.Value, job.RequestedAt.ToUnixTimeMilliseconds(), 0))], [.. Parameters(job, trained)], [], ct);
         await runs.LogInputsAsync(tenant, id,
-            [new DatasetInput(job.Asked.Dataset, dataset.ContentSha256, "platform", JsonSerializer.Serialize(new { dataset = job.Asked.Dataset, sha256 = dataset.ContentSha256 }), null, null, [new(Runs.ContextTag, "training")])], ct);
+            [new DatasetInput(job.Asked.Dataset, dataset.ContentSha256, "platform", JsonSerializer.Serialize(new { dataset = job.Asked.Dataset, sha256 = dataset.ContentSha256 }), null, null, [new(RunStore.ContextTag, "training")])], ct);
         if (ArtifactRoutes.FolderOf(run.Info.ArtifactUri) is not { } folder) return;
         await PutAsync(tenant, $"{folder}/{EvaluationRows.Csv}", trained.Evaluation, ct);
         await PutAsync(tenant, $"{folder}/training.log", Encoding.UTF8.GetBytes(string.Join('\n', trained.Log) + "\n"), ct);

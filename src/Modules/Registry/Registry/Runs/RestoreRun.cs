@@ -1,0 +1,28 @@
+using MediatR;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Http.HttpResults;
+using Microsoft.AspNetCore.Routing;
+using Platform.Kernel;
+using Platform.Kernel.Http;
+using Platform.Registry.Tracking;
+
+namespace Platform.Registry.Runs;
+
+/// <summary>Takes a deleted run back.</summary>
+internal static class RestoreRun
+{
+    [Needs(Permissions.WriteRuns)]
+    internal sealed record Command(string Run) : IRequest<Result<Done>>;
+
+    internal static void Map(IEndpointRouteBuilder routes) =>
+        routes.MapPost("runs/{run}/restore", Post).WithName(nameof(RestoreRun)).Needs(Permissions.WriteRuns).WithSummary("Restore a deleted run").ProducesProblem(StatusCodes.Status404NotFound);
+
+    private static Task<Results<NoContent, ProblemHttpResult>> Post(string run, IMediator mediator, CancellationToken ct) => mediator.Send(new Command(run), ct).ToNoContent();
+
+    internal sealed class Handler(RunStore runs, CallerScope scope) : IRequestHandler<Command, Result<Done>>
+    {
+        public async Task<Result<Done>> Handle(Command command, CancellationToken ct) =>
+            Guid.TryParse(command.Run, out var id) && (await runs.SetDeletedAsync(scope.Current.Tenant, id, deleted: false, ct)).IsOk ? Done.Value : Refusal.NotFound("run", command.Run);
+    }
+}
