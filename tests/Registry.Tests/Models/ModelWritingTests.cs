@@ -18,11 +18,13 @@ public sealed class ModelWritingTests
         const string Prices = $"{TestModels.Models}/prices", Values = $"{TestModels.Models}/values";
         (await (await tenant.Developer.PatchAsJsonAsync(Prices, new { description = "of houses" })).ShouldBeAsync(200)).GetProperty("description").GetString().ShouldBe("of houses");
         await (await tenant.Developer.SetAliasAsync("prices", "challenger", 1)).ShouldBeAsync(200);
-        await (await tenant.Developer.PatchAsJsonAsync(Prices, new { name = "values" })).ShouldRefuseAsync(409, "model-has-aliases");
+        await (await tenant.Developer.PatchAsJsonAsync(Prices, new { name = "values", description = "lost" })).ShouldRefuseAsync(409, "model-has-aliases");
+        (await (await tenant.Viewer.GetAsync(Prices)).ShouldBeAsync(200)).GetProperty("model").GetProperty("description").GetString().ShouldBe("of houses");
         await (await tenant.Developer.DeleteAsync($"{Prices}/versions/1")).ShouldRefuseAsync(409, "version-has-alias");
         await (await tenant.Developer.DeleteAsync($"{Prices}/aliases/challenger")).ShouldBeAsync(204);
         (await (await tenant.Developer.PatchAsJsonAsync(Prices, new { name = "Big Values" })).ShouldRefuseAsync(400, "invalid-field")).GetProperty("field").GetString().ShouldBe("name");
-        (await (await tenant.Developer.PatchAsJsonAsync(Prices, new { name = "values" })).ShouldBeAsync(200)).GetProperty("name").GetString().ShouldBe("values");
+        var renamed = await (await tenant.Developer.PatchAsJsonAsync(Prices, new { name = "values", description = "of houses and flats" })).ShouldBeAsync(200);
+        (renamed.GetProperty("name").GetString(), renamed.GetProperty("description").GetString()).ShouldBe(("values", "of houses and flats"));
         await (await tenant.Viewer.GetAsync(Prices)).ShouldRefuseAsync(404, "no-such-model");
         await (await tenant.Viewer.GetAsync($"{Values}/versions/1")).ShouldBeAsync(200);
 

@@ -43,24 +43,15 @@ internal static class UpdateModel
         public async Task<Result<ModelView>> Handle(Command command, CancellationToken ct)
         {
             var (name, change) = (command.Model, command.Change);
-            if (change.Description is { } description)
-            {
-                var described = await session.WriteModelAsync(name, _ => ModelWrites.Events(new ModelDescribed(description)), ct);
-                if (described.Refusal is { } refusal) return refusal;
-            }
-
-            if (change.Name is { } to && to != name)
-            {
-                var renamed = await RenameAsync(session, mediator, retention, scope.Current.Tenant, name, to, ct);
-                if (renamed.Refusal is { } refusal) return refusal;
-                name = to;
-            }
-
-            return await session.FindModelAsync(name, ct) is { } model ? ModelView.Of(model) : Refusal.NotFound("model", name);
+            // Both are one change: where the new name is refused, the description stays as it was.
+            var changed = change.Name is { } to && to != name ? await RenameAsync(session, mediator, retention, scope.Current.Tenant, name, to, ct, change.Description)
+                : await session.WriteModelAsync(name, _ => change.Description is { } description ? ModelWrites.Events(new ModelDescribed(description)) : ModelWrites.Events(), ct);
+            return changed.Refusal is { } refusal ? refusal : ModelView.Of(changed.Value);
         }
     }
 
-    internal static async Task<Result<RegisteredModel>> RenameAsync(IDocumentSession session, IMediator mediator, RetentionStore retention, string tenant, string name, string to, CancellationToken ct)
+    /// <param name="description">The new one; null leaves it.</param>
+    internal static async Task<Result<RegisteredModel>> RenameAsync(IDocumentSession session, IMediator mediator, RetentionStore retention, string tenant, string name, string to, CancellationToken ct, string? description = null)
     {
         if (await mediator.WhyNeededAsync(retention, tenant, name, ct) is { } needed) return needed;
         var renamed = await session.WriteModelAsync(name, async model =>
@@ -69,7 +60,7 @@ internal static class UpdateModel
             var target = await session.Events.FetchForWriting<RegisteredModel>(RegisteredModel.Key(to), ct);
             if (target.Aggregate is not null) return Refusal.Conflict("model-exists", $"There is a model '{to}', or was and its version numbers are taken.", "name", "Choose another name.");
             var versions = await session.Query<ModelVersion>().Where(v => v.Model == name).ToListAsync(ct);
-            target.AppendOne(new ModelRegistered(model.Description));
+            target.AppendOne(new ModelRegistered(description ?? model.Description));
             if (model.Tags.Count > 0) target.AppendOne(new ModelTagsChanged(model.Tags));
             foreach (var v in versions.OrderBy(v => v.Facts.Version))
             {
