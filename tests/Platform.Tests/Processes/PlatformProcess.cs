@@ -24,6 +24,8 @@ internal sealed partial class PlatformProcess : IAsyncDisposable
 
     public Uri Address => ready.Task.Result;
 
+    public int Id => process.Id;
+
     /// <summary>All that it wrote.</summary>
     public string Said => string.Join('\n', said);
 

@@ -9,7 +9,7 @@ using Platform.Testing;
 
 namespace Platform.Tests.Processes;
 
-/// <summary>A host that is killed in the middle of taking a model in, and one whose disk is full.</summary>
+/// <summary>A host that is killed in the middle of taking a model in, one whose disk is full, and one whose children die.</summary>
 public sealed class UploadFaultTests : IDisposable
 {
     private const string Tenant = "uploads", Versions = "api/v1/registry/models/m/versions";
@@ -70,6 +70,38 @@ public sealed class UploadFaultTests : IDisposable
         }
     }
 
+    [Fact]
+    public async Task A_tenants_file_never_comes_to_a_process_that_has_seen_anothers_and_one_that_dies_between_two_files_is_nobodys_fault()
+    {
+        var database = await TestDatabase.CreateAsync();
+        await using var platform = await StartAsync(database);
+        using var first = Client(platform.Address, await PrepareAsync(platform));
+        using var second = Client(platform.Address, await PrepareAsync(platform, "others"));
+        using (var answer = await SendAsync(first, OnnxFiles.Houses(), null)) await answer.ShouldBeAsync(201);
+        var seen = Children();
+        using (var answer = await SendAsync(second, OnnxFiles.Houses(), null)) await answer.ShouldBeAsync(201);
+        Children().Except(seen).ShouldHaveSingleItem();
+
+        foreach (var child in Children()) Process.GetProcessById(child).Kill();
+        using (var answer = await SendAsync(first, OnnxFiles.Houses(), null)) await answer.ShouldBeAsync(201);
+        (await VersionsAsync(first)).ShouldBe([2, 1]);
+
+        // The platform's own, of which those are that wait for their tenant's next file.
+        int[] Children() => [.. Process.GetProcessesByName("dotnet").Select(process => process.Id).Where(IsChild)];
+
+        bool IsChild(int process)
+        {
+            try
+            {
+                return File.ReadAllText($"/proc/{process}/cmdline").Contains("--child", StringComparison.Ordinal) && File.ReadAllText($"/proc/{process}/stat").Split(") ")[^1].Split(' ')[1] == $"{platform.Id}";
+            }
+            catch (Exception ended) when (ended is IOException or UnauthorizedAccessException)
+            {
+                return false;
+            }
+        }
+    }
+
     [PrivateMountFact]
     public async Task A_full_disk_is_told_keeps_nothing_of_the_file_and_passes()
     {
@@ -93,11 +125,11 @@ public sealed class UploadFaultTests : IDisposable
     private static void Own(IDictionary<string, string?> environment, TestDatabase database) =>
         (environment["PLATFORM_DATABASE"], environment["PLATFORM_ADMIN_KEY"]) = (database.ConnectionString, PlatformApp.AdminKey);
 
-    private static async Task<string> PrepareAsync(PlatformProcess platform)
+    private static async Task<string> PrepareAsync(PlatformProcess platform, string tenant = Tenant)
     {
         using var admin = Client(platform.Address, PlatformApp.AdminKey);
-        await (await admin.PostAsJsonAsync("api/v1/tenancy/tenants", new { id = Tenant, name = "Uploads" })).ShouldBeAsync(201);
-        var key = await TestTenant.IssueKeyAsync(admin, Tenant, "developer");
+        await (await admin.PostAsJsonAsync("api/v1/tenancy/tenants", new { id = tenant, name = "Uploads" })).ShouldBeAsync(201);
+        var key = await TestTenant.IssueKeyAsync(admin, tenant, "developer");
         using var developer = Client(platform.Address, key);
         await (await developer.PostAsJsonAsync("api/v1/registry/models", new { name = "m" })).ShouldBeAsync(201);
         return key;
