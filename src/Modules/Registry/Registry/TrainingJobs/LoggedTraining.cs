@@ -2,8 +2,8 @@ using System.Globalization;
 using System.Text;
 using System.Text.Json;
 using Platform.Features.Contracts;
-using Platform.Registry.RunComparison;
 using Platform.Registry.Mlflow;
+using Platform.Registry.RunComparison;
 using Platform.Registry.Tracking;
 using Platform.Registry.Training;
 
