@@ -50,6 +50,38 @@ public sealed class LoggedModelMetricTests
     }
 
     [Fact]
+    public async Task Models_are_found_by_what_they_do_not_have_by_lists_and_by_where_they_are()
+    {
+        var tenant = await TestTenant.NewAsync();
+        var run = await tenant.NewRunAsync();
+        await ModelAsync(tenant, "bare", "0.1");
+        await tenant.Developer.OkAsync("POST", "logged-models", new { experiment_id = "0", name = "full", model_type = "agent", source_run_id = run, @params = new[] { new { key = "lr", value = "0.2" } }, tags = new[] { new { key = "team", value = "red" } } });
+        foreach (var (filter, expected) in new[]
+        {
+            ("model_type != 'agent'", "bare"), ("model_type = 'agent'", "full"), ("source_run_id != 'x'", "bare, full"), ($"source_run_id = '{run}'", "full"), ($"source_run_id IN ('{run}',)", "full"),
+            ("params.lr IN ('0.1')", "bare"), ("params.lr NOT IN ('0.1', '3')", "full"), ("params.none IN ('1')", ""), ("tags.team IN ('red', 'blue')", "full"),
+            ("experiment_id = '0'", "bare, full"), ("experiment_id != '0'", ""), ("artifact_location LIKE 'mlflow-artifacts:/0/models/%'", "bare, full"),
+        })
+        {
+            string.Join(", ", await FoundAsync(new { experiment_ids = new[] { "0" }, filter, order_by = new[] { new { field_name = "name", ascending = true } } })).ShouldBe(expected, filter);
+        }
+
+        (await FoundAsync(new { experiment_ids = new[] { "0" }, max_results = 0 })).Length.ShouldBe(2);
+        foreach (var filter in new[] { "name > 'a'", "tags.team < 'x'", "params.lr >= '0.1'", "metrics.acc IN ('1')" })
+        {
+            await tenant.Viewer.RefusesAsync("POST", "logged-models/search", new { experiment_ids = new[] { "0" }, filter }, 400, "INVALID_PARAMETER_VALUE");
+        }
+
+        foreach (var field_name in new[] { "tags.team", "params.lr", "nothing" })
+        {
+            await tenant.Viewer.RefusesAsync("POST", "logged-models/search", new { experiment_ids = new[] { "0" }, order_by = new[] { new { field_name } } }, 400, "INVALID_PARAMETER_VALUE");
+        }
+
+        async Task<string[]> FoundAsync(object body) => (await tenant.Viewer.OkAsync("POST", "logged-models/search", body)).TryGetProperty("models", out var models)
+            ? [.. models.EnumerateArray().Select(m => m.GetProperty("info").GetProperty("name").GetString()!)] : [];
+    }
+
+    [Fact]
     public async Task What_is_not_offered_is_declined_in_the_words_at_which_clients_go_another_way()
     {
         var tenant = await TestTenant.NewAsync();

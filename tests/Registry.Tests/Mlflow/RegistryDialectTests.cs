@@ -1,3 +1,4 @@
+using System.Net;
 using System.Net.Http.Json;
 using Google.Protobuf;
 using Platform.Registry.Mlflow;
@@ -110,9 +111,10 @@ public sealed class RegistryDialectTests
         var version = (await tenant.Viewer.OkAsync("GET", "registered-models/alias?name=prices&alias=champion")).GetProperty("model_version");
         version.GetProperty("aliases")[0].GetString().ShouldBe("champion");
         await tenant.Developer.RefusesAsync("DELETE", "model-versions/delete", new { name = "prices", version = "1" }, 409, "RESOURCE_CONFLICT");
-        foreach (var alias in new[] { "latest", "v3", "a b", "" })
+        foreach (var alias in new[] { "latest", "Latest", "v3", "12", "a b", "" })
         {
             await tenant.Developer.RefusesAsync("POST", "registered-models/alias", new { name = "prices", alias, version = "1" }, 400, "INVALID_PARAMETER_VALUE");
+            await tenant.Developer.RefusesAsync("DELETE", "registered-models/alias", new { name = "prices", alias }, 400, "INVALID_PARAMETER_VALUE");
         }
 
         await tenant.Developer.OkAsync("POST", "registered-models/alias", new { name = "prices", alias = "Best_Yet", version = "1" });
@@ -121,12 +123,36 @@ public sealed class RegistryDialectTests
     }
 
     [Fact]
+    public async Task Latest_is_the_version_that_was_added_last()
+    {
+        var tenant = await TestTenant.NewAsync();
+        await tenant.Developer.OkAsync("POST", "registered-models/create", new { name = "m" });
+        const string Latest = "registered-models/alias?name=m&alias=latest";
+        await tenant.Viewer.RefusesAsync("GET", Latest, null, 404, "RESOURCE_DOES_NOT_EXIST");
+        for (var i = 0; i < 3; i++) await tenant.Developer.OkAsync("POST", "model-versions/create", new { name = "m", source = "s3://b/m" });
+        await tenant.Developer.OkAsync("POST", "model-versions/transition-stage", new { name = "m", version = "3", stage = "Production" });
+        await tenant.Developer.OkAsync("POST", "registered-models/alias", new { name = "m", alias = "best", version = "3" });
+        var latest = (await tenant.Viewer.OkAsync("GET", Latest)).GetProperty("model_version");
+        (latest.GetProperty("version").GetString(), latest.GetProperty("aliases").GetRawText()).ShouldBe(("3", "[\"best\"]"));
+        (await tenant.Viewer.OkAsync("GET", "registered-models/alias?name=m&alias=LATEST")).GetProperty("model_version").GetProperty("version").GetString().ShouldBe("3");
+        await tenant.Developer.OkAsync("DELETE", "registered-models/alias", new { name = "m", alias = "best" });
+        await tenant.Developer.OkAsync("DELETE", "model-versions/delete", new { name = "m", version = "3" });
+        (await tenant.Viewer.OkAsync("GET", Latest)).GetProperty("model_version").GetProperty("version").GetString().ShouldBe("2");
+        await tenant.Viewer.RefusesAsync("GET", "registered-models/alias?name=m&alias=v3", null, 400, "INVALID_PARAMETER_VALUE");
+        await tenant.Viewer.RefusesAsync("GET", "registered-models/alias?name=nothing&alias=latest", null, 404, "RESOURCE_DOES_NOT_EXIST");
+    }
+
+    [Fact]
     public async Task Models_and_versions_are_described_tagged_staged_searched_renamed_and_deleted()
     {
         var tenant = await TestTenant.NewAsync();
         await tenant.Developer.OkAsync("POST", "registered-models/create", new { name = "m", description = "d", tags = new[] { new { key = "team", value = "x" } } });
         await tenant.Developer.RefusesAsync("POST", "registered-models/create", new { name = "m" }, 400, "RESOURCE_ALREADY_EXISTS");
-        await tenant.Developer.RefusesAsync("POST", "registered-models/create", new { name = "a/b" }, 400, "INVALID_PARAMETER_VALUE");
+        foreach (var name in new[] { "a/b", "a:b", "a\\b", " ", "\t " }) await tenant.Developer.RefusesAsync("POST", "registered-models/create", new { name }, 400, "INVALID_PARAMETER_VALUE");
+        await tenant.Developer.RefusesAsync("POST", "registered-models/rename", new { name = "m", new_name = "  " }, 400, "INVALID_PARAMETER_VALUE");
+        // The name that it has is a name it can have.
+        (await tenant.Developer.OkAsync("POST", "registered-models/rename", new { name = "m", new_name = "m" })).GetProperty("registered_model").GetProperty("description").GetString().ShouldBe("d");
+        await tenant.Developer.RefusesAsync("POST", "registered-models/rename", new { name = "nothing", new_name = "nothing" }, 404, "RESOURCE_DOES_NOT_EXIST");
         for (var i = 0; i < 3; i++) await tenant.Developer.OkAsync("POST", "model-versions/create", new { name = "m", source = "s3://b/m", run_id = $"r{i}" });
 
         await tenant.Developer.OkAsync("PATCH", "registered-models/update", new { name = "m", description = "new" });
@@ -197,7 +223,11 @@ public sealed class RegistryDialectTests
         await tenant.Developer.OkAsync("PATCH", $"logged-models/{id}", new { model_id = id, status = "LOGGED_MODEL_READY" });
         await tenant.Developer.OkAsync("PATCH", $"logged-models/{id}/tags", new { tags = new[] { new { key = "u", value = "2" } } });
         await tenant.Developer.OkAsync("DELETE", $"logged-models/{id}/tags/t");
-        await tenant.Developer.OkAsync("POST", $"logged-models/{id}/params", new { @params = new[] { new { key = "lr", value = "9" }, new { key = "depth", value = "2" } } });
+        await tenant.Developer.OkAsync("POST", $"logged-models/{id}/params", new { @params = new[] { new { key = "lr", value = "0.1" }, new { key = "depth", value = "2" } } });
+        // Another value is refused, and nothing that came with it is kept; nor does one request say two things.
+        (await tenant.Developer.RefusesAsync("POST", $"logged-models/{id}/params", new { @params = new[] { new { key = "new", value = "1" }, new { key = "lr", value = "9" } } }, 400, "INVALID_PARAMETER_VALUE")).ShouldContain("Param with key='lr' was already logged with value='0.1'");
+        await tenant.Developer.RefusesAsync("POST", $"logged-models/{id}/params", new { @params = new[] { new { key = "new", value = "1" }, new { key = "new", value = "9" } } }, 400, "INVALID_PARAMETER_VALUE");
+        await tenant.Developer.RefusesAsync("DELETE", $"logged-models/{id}/tags/t", null, 404, "RESOURCE_DOES_NOT_EXIST");
         await tenant.Developer.OkAsync("POST", "runs/outputs", new { run_id = run, models = new[] { new { model_id = id, step = 4 } } });
 
         var model = (await tenant.Viewer.OkAsync("GET", $"logged-models/{id}")).GetProperty("model");
@@ -217,6 +247,17 @@ public sealed class RegistryDialectTests
         version.GetProperty("model_id").GetString().ShouldBe(id);
         version.TryGetProperty("status_message", out _).ShouldBeFalse(version.ToString());
 
+        // Clients leave out the run that logged it; the version has it all the same.
+        foreach (var body in new object[] { new { name = "net", source = $"models:/{id}", model_id = id }, new { name = "net", source = $"models:/{id}" }, new { name = "net", source = "s3://b/net", model_id = id } })
+        {
+            version = (await tenant.Developer.OkAsync("POST", "model-versions/create", body)).GetProperty("model_version");
+            (version.GetProperty("run_id").GetString(), version.GetProperty("model_id").GetString()).ShouldBe((run, id));
+        }
+
+        (await tenant.Viewer.OkAsync("GET", $"model-versions/search?filter={Uri.EscapeDataString($"run_id = '{run}'")}")).GetProperty("model_versions").GetArrayLength().ShouldBe(4);
+        var lineage = await (await tenant.Viewer.GetAsync("api/v1/registry/lineage?of=version:net/2")).ShouldBeAsync(200);
+        lineage.ToString().ShouldContain($"run:{run}");
+
         await tenant.Developer.OkAsync("DELETE", $"logged-models/{id}");
         await tenant.Viewer.RefusesAsync("GET", $"logged-models/{id}", null, 404, "RESOURCE_DOES_NOT_EXIST");
         await tenant.Viewer.OkAsync("GET", $"logged-models/{id}?allow_deleted=true");
@@ -233,6 +274,19 @@ public sealed class RegistryDialectTests
         await tenant.Developer.OkAsync("POST", "registered-models/create", new { name = "m" });
         var numbers = await Task.WhenAll(Enumerable.Range(0, 5).Select(async _ => (await tenant.Developer.OkAsync("POST", "model-versions/create", new { name = "m", source = "s3://b/m" })).GetProperty("model_version").GetProperty("version").GetString()));
         numbers.Order().ShouldBe(["1", "2", "3", "4", "5"]);
+    }
+
+    [Fact]
+    public async Task A_name_that_several_register_at_the_same_moment_goes_to_one_and_the_others_are_told()
+    {
+        var tenant = await TestTenant.NewAsync();
+        var answers = await Task.WhenAll(Enumerable.Range(0, 8).Select(_ => tenant.Developer.SendAsync("POST", "registered-models/create", new { name = "same" })));
+        answers.Count(a => a.StatusCode is HttpStatusCode.OK).ShouldBe(1);
+        foreach (var refused in answers.Where(a => a.StatusCode is not HttpStatusCode.OK)) (await refused.ShouldBeAsync(400)).GetProperty("error_code").GetString().ShouldBe("RESOURCE_ALREADY_EXISTS");
+        // The platform's own address does not lose the race either: the others hear that the name is taken and not that their write was overtaken.
+        var plain = await Task.WhenAll(Enumerable.Range(0, 8).Select(_ => tenant.Developer.PostAsJsonAsync(TestModels.Models, new { name = "plain" })));
+        plain.Count(a => a.StatusCode is HttpStatusCode.Created).ShouldBe(1);
+        foreach (var refused in plain.Where(a => a.StatusCode is not HttpStatusCode.Created)) await refused.ShouldRefuseAsync(409, "model-exists");
     }
 
     [Theory]

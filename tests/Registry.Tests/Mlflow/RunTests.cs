@@ -1,5 +1,6 @@
 using System.Net;
 using System.Net.Http.Headers;
+using System.Net.Http.Json;
 using System.Text;
 using System.Text.Json;
 using Platform.Testing;
@@ -171,8 +172,6 @@ public sealed class RunTests
             new { run_id = run, metrics = new object[] { 5 } },
             new { run_id = run, metrics = metric },
             new { run_id = run, @params = new object[] { new { key = "a", value = 5 } } },
-            new { run_id = run, @params = new[] { new { key = "a", value = new string('v', 6_001) } } },
-            new { run_id = run, tags = new[] { new { key = "a", value = new string('v', 8_001) } } },
             new { run_id = run, tags = new[] { new { key = "a", value = "nul\0" } } },
             new { run_id = run, tags = new[] { new { key = "a", value = new string('v', 1_000_001) } } },
             new { metrics = new[] { metric } },
@@ -199,6 +198,61 @@ public sealed class RunTests
     }
 
     [Fact]
+    public async Task What_is_too_long_of_a_runs_parameters_and_tags_is_cut_and_the_same_value_again_is_the_same()
+    {
+        var tenant = await TestTenant.NewAsync();
+        string Long(int length, string end) => new string('v', length) + end;
+        var run = await tenant.NewRunAsync(tags: [new { key = "made", value = Long(8_000, "x") }]);
+        foreach (var end in new[] { "x", "x", "y" })
+        {
+            await tenant.Developer.OkAsync("POST", "runs/log-parameter", new { run_id = run, key = "one", value = Long(6_000, end) });
+            await tenant.Developer.OkAsync("POST", "runs/set-tag", new { run_id = run, key = "set", value = Long(8_000, end) });
+            await tenant.Developer.OkAsync("POST", "runs/log-batch", new { run_id = run, @params = new[] { new { key = "many", value = Long(6_000, end) } }, tags = new[] { new { key = "many", value = Long(8_000, end) } } });
+        }
+
+        // A character that takes two places is one, and is not cut in half.
+        await tenant.Developer.OkAsync("POST", "runs/log-parameter", new { run_id = run, key = "whole", value = Long(5_999, "😀😀") });
+        var read = await tenant.RunAsync(run);
+        foreach (var (list, key, expected) in new[] { ("tags", "made", Long(8_000, "")), ("tags", "set", Long(8_000, "")), ("tags", "many", Long(8_000, "")), ("params", "one", Long(6_000, "")), ("params", "many", Long(6_000, "")), ("params", "whole", Long(5_999, "😀")) })
+        {
+            read.Of(list, key)!.Value.GetProperty("value").GetString().ShouldBe(expected, key);
+        }
+
+        await tenant.Developer.RefusesAsync("POST", "runs/log-parameter", new { run_id = run, key = "one", value = "other" }, 400, "INVALID_PARAMETER_VALUE");
+        await tenant.Developer.RefusesAsync("POST", "experiments/set-experiment-tag", new { experiment_id = "0", key = "long", value = Long(8_000, "x") }, 400, "INVALID_PARAMETER_VALUE");
+        await (await tenant.Developer.PostAsJsonAsync($"api/v1/registry/runs/{run}/log", new { parameters = new Dictionary<string, string> { ["p"] = Long(6_000, "x") } })).ShouldBeAsync(400);
+    }
+
+    [Fact]
+    public async Task A_deleted_experiment_takes_nothing_until_it_is_restored()
+    {
+        var tenant = await TestTenant.NewAsync();
+        var experiment = await tenant.NewExperimentAsync();
+        await tenant.Developer.OkAsync("POST", "experiments/set-experiment-tag", new { experiment_id = experiment, key = "k", value = "v" });
+        await tenant.Developer.OkAsync("POST", "experiments/delete", new { experiment_id = experiment });
+        foreach (var (path, body) in new (string, object)[]
+        {
+            ("runs/create", new { experiment_id = experiment }), ("experiments/set-experiment-tag", new { experiment_id = experiment, key = "k", value = "w" }),
+            ("experiments/delete-experiment-tag", new { experiment_id = experiment, key = "k" }), ("logged-models", new { experiment_id = experiment, name = "m" }),
+        })
+        {
+            (await tenant.Developer.RefusesAsync("POST", path, body, 400, "INVALID_PARAMETER_VALUE")).ShouldBe($"The experiment {experiment} must be in the 'active' state. Current state is deleted.");
+        }
+
+        await tenant.Developer.RefusesAsync("POST", "experiments/update", new { experiment_id = experiment, new_name = "f" }, 400, "INVALID_STATE");
+        await tenant.Developer.RefusesAsync("POST", "experiments/delete", new { experiment_id = experiment }, 404, "RESOURCE_DOES_NOT_EXIST");
+        (await tenant.Viewer.OkAsync("GET", $"experiments/get?experiment_id={experiment}")).GetProperty("experiment").GetProperty("tags").EnumerateArray().ShouldHaveSingleItem().GetProperty("value").GetString().ShouldBe("v");
+
+        await tenant.Developer.OkAsync("POST", "experiments/restore", new { experiment_id = experiment });
+        await tenant.Developer.OkAsync("POST", "experiments/delete-experiment-tag", new { experiment_id = experiment, key = "k" });
+        (await tenant.Developer.RefusesAsync("POST", "experiments/delete-experiment-tag", new { experiment_id = experiment, key = "k" }, 404, "RESOURCE_DOES_NOT_EXIST")).ShouldBe($"No tag with name: k in experiment with id {experiment}");
+        foreach (var path in new[] { "experiments/set-experiment-tag", "experiments/delete-experiment-tag", "experiments/update" })
+        {
+            await tenant.Developer.RefusesAsync("POST", path, new { experiment_id = "99", key = "k", value = "v", new_name = "n" }, 404, "RESOURCE_DOES_NOT_EXIST");
+        }
+    }
+
+    [Fact]
     public async Task A_deleted_run_takes_nothing_until_it_is_restored()
     {
         var tenant = await TestTenant.NewAsync();
@@ -222,7 +276,7 @@ public sealed class RunTests
         await tenant.Developer.OkAsync("POST", "experiments/set-experiment-tag", new { experiment_id = first, key = "team", value = "x" });
         await tenant.Developer.OkAsync("POST", "experiments/delete", new { experiment_id = first });
         (await tenant.Viewer.OkAsync("GET", "experiments/get-by-name?experiment_name=e")).GetProperty("experiment").GetProperty("lifecycle_stage").GetString().ShouldBe("deleted");
-        await tenant.Developer.RefusesAsync("POST", "runs/create", new { experiment_id = first }, 404, "RESOURCE_DOES_NOT_EXIST");
+        await tenant.Developer.RefusesAsync("POST", "runs/create", new { experiment_id = first }, 400, "INVALID_PARAMETER_VALUE");
         var second = await tenant.NewExperimentAsync();
         second.ShouldNotBe(first);
         await tenant.Developer.RefusesAsync("POST", "experiments/restore", new { experiment_id = first }, 400, "RESOURCE_ALREADY_EXISTS");
@@ -239,7 +293,12 @@ public sealed class RunTests
         page.GetProperty("experiments").GetArrayLength().ShouldBe(2);
         var rest = await tenant.Viewer.OkAsync("POST", "experiments/search", new { max_results = 2, order_by = new[] { "name ASC" }, page_token = page.GetProperty("next_page_token").GetString() });
         rest.GetProperty("experiments")[0].GetProperty("name").GetString().ShouldBe("f");
-        await tenant.Viewer.RefusesAsync("POST", "experiments/search", new { max_results = 2, filter = "color = 'x'" }, 400, "INVALID_PARAMETER_VALUE");
+        foreach (var filter in new[] { "color = 'x'", "name > 'a'", "tags.team <= 'x'", "creation_time = 'x'" })
+        {
+            await tenant.Viewer.RefusesAsync("POST", "experiments/search", new { max_results = 2, filter }, 400, "INVALID_PARAMETER_VALUE");
+        }
+
+        (await tenant.Viewer.RefusesAsync("POST", "experiments/search", new { max_results = 2, order_by = new[] { "tags.team" } }, 400, "INVALID_PARAMETER_VALUE")).ShouldStartWith("Invalid order by key");
     }
 
     [Fact]

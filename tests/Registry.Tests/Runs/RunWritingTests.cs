@@ -100,7 +100,10 @@ public sealed class RunWritingTests
         await (await tenant.Developer.PatchAsJsonAsync($"{Experiments}/0", new { name = "mine" })).ShouldRefuseAsync(409, "default-experiment");
 
         await (await tenant.Developer.DeleteAsync($"{Experiments}/{first}")).ShouldBeAsync(204);
-        await (await tenant.Developer.PostAsJsonAsync($"{Experiments}/{first}/runs", new { })).ShouldRefuseAsync(404, "no-such-experiment");
+        await (await tenant.Developer.PostAsJsonAsync($"{Experiments}/{first}/runs", new { })).ShouldRefuseAsync(409, "experiment-deleted");
+        await (await tenant.Developer.PatchAsJsonAsync($"{Experiments}/{first}", new { name = "eins" })).ShouldRefuseAsync(409, "experiment-deleted");
+        await (await tenant.Developer.PatchAsJsonAsync($"{Experiments}/{first}", new { tags = new Dictionary<string, string?> { ["team"] = null } })).ShouldRefuseAsync(409, "experiment-deleted");
+        await (await tenant.Developer.PostAsJsonAsync($"{Experiments}/77/runs", new { })).ShouldRefuseAsync(404, "no-such-experiment");
         await (await tenant.Developer.PatchAsJsonAsync($"{Experiments}/{second}", new { name = "uno" })).ShouldBeAsync(200);
         await (await tenant.Developer.PostAsync($"{Experiments}/{first}/restore", null)).ShouldRefuseAsync(409, "experiment-exists");
         await (await tenant.Developer.PatchAsJsonAsync($"{Experiments}/{second}", new { name = "two" })).ShouldBeAsync(200);

@@ -71,7 +71,9 @@ internal static class ExperimentRoutes
         var name = call.Required("new_name", MlflowRules.LongestName);
         if (call.Wrong is { } wrong) return wrong;
         if (id == 0) return MlflowCall.Bad("The default experiment keeps its name.");
-        return Nothing(await call.Get<ExperimentStore>().RenameAsync(call.Tenant, id, name, call.Aborted));
+        var renamed = await call.Get<ExperimentStore>().RenameAsync(call.Tenant, id, name, call.Aborted);
+        // A code of its own, as MLflow has it for this alone; there with the status 500, at which clients would try again.
+        return renamed.Refusal is { Code: "INVALID_PARAMETER_VALUE", Field: "experiment_id" } ? Refusal.Invalid("INVALID_STATE", "Cannot rename a non-active experiment.", "experiment_id") : Nothing(renamed);
     }
 
     private static async Task<Result<object?>> SetTagAsync(MlflowCall call)

@@ -10,8 +10,8 @@ internal static class LogRoutes
     internal static void Map(MlflowRoutes.Table routes)
     {
         routes.Post("mlflow/runs/log-metric", Permissions.WriteRuns, "Log a metric", call => LogAsync(call, [MlflowRules.OfModel(call)], [], []));
-        routes.Post("mlflow/runs/log-parameter", Permissions.WriteRuns, "Log a parameter", call => LogAsync(call, [], [MlflowRules.Param(call)], []));
-        routes.Post("mlflow/runs/set-tag", Permissions.WriteRuns, "Set a run's tag", call => LogAsync(call, [], [], [MlflowRules.Tag(call)]));
+        routes.Post("mlflow/runs/log-parameter", Permissions.WriteRuns, "Log a parameter", call => LogAsync(call, [], [MlflowRules.RunParam(call)], []));
+        routes.Post("mlflow/runs/set-tag", Permissions.WriteRuns, "Set a run's tag", call => LogAsync(call, [], [], [MlflowRules.RunTag(call)]));
         routes.Post("mlflow/runs/delete-tag", Permissions.WriteRuns, "Delete a run's tag", DeleteTagAsync);
         routes.Post("mlflow/runs/log-batch", Permissions.WriteRuns, "Log metrics, parameters and tags together", LogBatchAsync);
         routes.Post("mlflow/runs/log-inputs", Permissions.WriteRuns, "Log a run's datasets", LogInputsAsync);
@@ -28,18 +28,17 @@ internal static class LogRoutes
 
     private static async Task<Result<object?>> LogBatchAsync(MlflowCall call)
     {
-        if (call.Context.Request.ContentLength > MlflowRules.MostBytesInBatch)
+        if (call.Length > MlflowRules.MostBytesInBatch)
         {
-            return MlflowCall.Bad($"Batched logging API requests must be at most {MlflowRules.MostBytesInBatch} bytes, got a request of size {call.Context.Request.ContentLength}.");
+            return MlflowCall.Bad($"Batched logging API requests must be at most {MlflowRules.MostBytesInBatch} bytes, got a request of size {call.Length}.");
         }
 
-        var (metrics, parameters, tags) = (call.Objects("metrics", MlflowRules.OfModel), call.Objects("params", MlflowRules.Param), call.Objects("tags", MlflowRules.Tag));
+        var (metrics, parameters, tags) = (call.Objects("metrics", MlflowRules.OfModel), call.Objects("params", MlflowRules.RunParam), call.Objects("tags", MlflowRules.RunTag));
         MlflowRules.Limit(call, "metrics", metrics.Count, RunKeys.MostMetrics);
         MlflowRules.Limit(call, "params", parameters.Count, RunKeys.MostParameters);
         MlflowRules.Limit(call, "tags", tags.Count, RunKeys.MostTags);
         MlflowRules.Limit(call, "metrics, params, and tags", metrics.Count + parameters.Count + tags.Count, RunKeys.MostInBatch);
-        var twice = parameters.GroupBy(p => p.Key).Where(same => same.Count() > 1).Select(same => $"'{same.Key}'").ToArray();
-        if (twice.Length > 0) call.Refuse($"Duplicate parameter keys have been submitted: [{string.Join(", ", twice)}]. Please ensure the request contains only one param value per param key.");
+        MlflowRules.Once(call, parameters);
         return await LogAsync(call, metrics, parameters, tags);
     }
 

@@ -39,14 +39,14 @@ internal static class LoggedModelRoutes
 
     private static async Task<Result<object?>> SearchAsync(MlflowCall call)
     {
-        var most = call.MaxResults(100, 1_000);
+        // Nought is what a client sends that asks for no number.
+        var most = call.Int64("max_results") is 0 ? 100 : call.MaxResults(100, 1_000);
         long[] experiments = [.. call.Texts("experiment_ids").Select(text => long.TryParse(text, out var id) ? id : -1).Where(id => id >= 0).Distinct()];
-        string[] texts = ["name", "model_id", "model_type", "status", "source_run_id"], numbers = ["creation_timestamp", "creation_time", "last_updated_timestamp", "last_updated_time"];
+        string[] texts = ["name", "model_id", "model_type", "status", "source_run_id", "experiment_id", "artifact_location"], numbers = ["creation_timestamp", "creation_time", "last_updated_timestamp", "last_updated_time"];
         var filter = call.Take(SearchFilter.ParsePlain(call.Text("filter"), texts, numbers, logged: true)) ?? [];
         var orders = call.Objects("order_by", key => (Order: key.Take(SearchFilter.ParsePlainOrder(key.Required("field_name"), [.. texts, .. numbers], logged: true)) is { } order
             ? order with { Descending = key.Has("ascending") && !key.Bool("ascending") } : null, On: new LoggedOn(key.Text("dataset_name") ?? "", key.Text("dataset_digest"))));
         var datasets = call.Objects("datasets", dataset => new LoggedOn(dataset.Required("dataset_name"), dataset.Text("dataset_digest") is { Length: > 0 } digest ? digest : null));
-        if (orders.Any(o => o.Order is { Field: RunField.Param })) call.Refuse("Invalid order by field name: models are sorted by attributes and metrics.");
         if (filter.Any(c => c is { Field: RunField.Metric, Comparator: > Comparator.GreaterOrEqual })) call.Refuse("Invalid comparison operator: a number is compared with >, >=, =, !=, <, <=.");
         MlflowRules.Limit(call, "comparisons, datasets and order_by clauses", filter.Count + datasets.Count + orders.Count, 100);
         var page = call.Take(ListPage.Read(call.Text("page_token")));
@@ -83,9 +83,12 @@ internal static class LoggedModelRoutes
         {
             "name" => m.Name,
             "model_id" => m.Id,
-            "model_type" => m.ModelType,
+            // What was not given is the empty text, which differs from any other.
+            "model_type" => m.ModelType ?? "",
             "status" => m.Status["LOGGED_MODEL_".Length..],
-            "source_run_id" => m.SourceRunId,
+            "source_run_id" => m.SourceRunId ?? "",
+            "experiment_id" => m.ExperimentId.ToString(),
+            "artifact_location" => m.ArtifactUri,
             "creation_timestamp" or "creation_time" => m.CreatedAt,
             _ => m.UpdatedAt,
         };
@@ -115,6 +118,7 @@ internal static class LoggedModelRoutes
     private static async Task<Result<object?>> AddParamsAsync(MlflowCall call)
     {
         var parameters = call.Objects("params", MlflowRules.Param);
+        MlflowRules.Once(call, parameters);
         if (call.Wrong is { } wrong) return wrong;
         return ExperimentRoutes.Nothing(await call.Get<LoggedModelStore>().AddParamsAsync(call.Tenant, Id(call), MlflowRules.Dictionary(parameters), call.Aborted));
     }

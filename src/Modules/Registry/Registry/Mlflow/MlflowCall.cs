@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Runtime.InteropServices;
 using System.Text.Json;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
@@ -53,6 +54,9 @@ internal sealed class MlflowCall : IDisposable
     }
 
     public T Get<T>() where T : notnull => Context.RequestServices.GetRequiredService<T>();
+
+    /// <summary>How many bytes the body has; a request that is sent in chunks does not say so itself.</summary>
+    public int Length => fields.ValueKind is JsonValueKind.Object ? JsonMarshal.GetRawUtf8Value(fields).Length : 0;
 
     /// <summary>Whether a value stands under the name at all.</summary>
     public bool Has(string name) => fields.ValueKind is JsonValueKind.Object

@@ -25,6 +25,26 @@ internal static class MlflowRules
         return key;
     }
 
+    /// <summary>A run's tag. What is too long is cut and not refused: clients rely on it.</summary>
+    public static Pair RunTag(MlflowCall call) => new(Key(call, "tag"), Cut(call.Text("value"), LongestTag));
+
+    /// <summary>A run's parameter, cut likewise; so the same long value again is the same value.</summary>
+    public static Pair RunParam(MlflowCall call) => new(Key(call, "parameter"), Cut(call.Text("value"), RunKeys.LongestParameter));
+
+    /// <summary>The first characters, of which one beyond the basic plane is one and stays whole.</summary>
+    private static string Cut(string? value, int longest)
+    {
+        if (value is null || value.Length <= longest) return value ?? "";
+        var at = 0;
+        foreach (var rune in value.EnumerateRunes())
+        {
+            if (longest-- == 0) return value[..at];
+            at += rune.Utf16SequenceLength;
+        }
+
+        return value;
+    }
+
     public static Pair Tag(MlflowCall call) => new(Key(call, "tag"), call.Text("value", LongestTag) ?? "");
 
     public static Pair RegistryTag(MlflowCall call) => new(Key(call, "tag"), call.Text("value", LongestRegistryTag) ?? "");
@@ -46,6 +66,13 @@ internal static class MlflowRules
     public static void Limit(MlflowCall call, string what, int count, int most)
     {
         if (count > most) call.Refuse($"A batch logging request can contain at most {most} {what}. Got {count} {what}. Please split up {what} across multiple requests and try again.");
+    }
+
+    /// <summary>Refuses what comes twice: which of its values would count?</summary>
+    public static void Once(MlflowCall call, IReadOnlyList<Pair> parameters)
+    {
+        var twice = parameters.GroupBy(p => p.Key).Where(same => same.Count() > 1).Select(same => $"'{same.Key}'").ToArray();
+        if (twice.Length > 0) call.Refuse($"Duplicate parameter keys have been submitted: [{string.Join(", ", twice)}]. Please ensure the request contains only one param value per param key.");
     }
 
     public static Dictionary<string, string> Dictionary(IEnumerable<Pair> tags)

@@ -37,6 +37,14 @@ internal static class RegisteredModelRoutes
         return name;
     }
 
+    /// <summary>The name of a model that is to be. One of blanks alone would be read as none.</summary>
+    private static string NewName(MlflowCall call, string parameter = "name")
+    {
+        var name = Name(call, parameter);
+        if (string.IsNullOrWhiteSpace(name)) call.Refuse($"Missing value for required parameter '{parameter}'.");
+        return name;
+    }
+
     public static Refusal Missing(string name) => new(RefusalKind.NotFound, "RESOURCE_DOES_NOT_EXIST", $"Registered Model with name={name} not found", "name");
 
     /// <summary>Writes to a model: reads it under its lock, has the events decided, and saves them.</summary>
@@ -64,14 +72,14 @@ internal static class RegisteredModelRoutes
 
     private static async Task<Result<object?>> CreateAsync(MlflowCall call)
     {
-        var (name, description) = (Name(call), call.Text("description", MlflowRules.LongestDescription));
+        var (name, description) = (NewName(call), call.Text("description", MlflowRules.LongestDescription));
         var tags = MlflowRules.Dictionary(call.Objects("tags", MlflowRules.RegistryTag));
         if (call.Wrong is { } wrong) return wrong;
         var session = call.Get<IDocumentSession>();
         var exists = Refusal.Conflict("RESOURCE_ALREADY_EXISTS", $"Registered Model (name={name}) already exists.", "name");
         try
         {
-            var stream = await session.Events.FetchForWriting<RegisteredModel>(RegisteredModel.Key(name), call.Aborted);
+            var stream = await session.FetchForRegisteringAsync(name, call.Aborted);
             if (stream.Aggregate is { Deleted: false }) return exists;
             stream.AppendOne(new ModelRegistered(description));
             if (tags.Count > 0) stream.AppendOne(new ModelTagsChanged(tags));
@@ -118,9 +126,9 @@ internal static class RegisteredModelRoutes
     /// <summary>The versions go along with their numbers; the old name is free.</summary>
     private static async Task<Result<object?>> RenameAsync(MlflowCall call)
     {
-        var (name, to) = (Name(call), Name(call, "new_name"));
+        var (name, to) = (Name(call), NewName(call, "new_name"));
         if (call.Wrong is { } wrong) return wrong;
-        if (name == to) return MlflowCall.Bad("The new name is the one it has.");
+        if (name == to) return await call.Get<IQuerySession>().FindModelAsync(name, call.Aborted) is { } same ? await ShownAsync(call, same) : Missing(name);
         var renamed = await UpdateModel.RenameAsync(call.Get<IDocumentSession>(), call.Get<IMediator>(), call.Get<RetentionStore>(), call.Tenant, name, to, call.Aborted);
         return renamed.Refusal switch
         {
@@ -170,13 +178,19 @@ internal static class RegisteredModelRoutes
 
     private static async Task<Result<object?>> GetByAliasAsync(MlflowCall call)
     {
-        var (name, alias) = (Name(call), Alias(call));
+        var (name, alias) = (Name(call), AliasName(call));
         if (call.Wrong is { } wrong) return wrong;
         var session = call.Get<IQuerySession>();
         if (await session.FindModelAsync(name, call.Aborted) is not { } model) return Missing(name);
-        if (!model.Aliases.TryGetValue(alias, out var number)) return MlflowCall.Bad($"Registered model alias {alias} not found.");
-        var version = await session.LoadAsync<ModelVersion>(ModelVersion.Key(name, number), call.Aborted);
-        return version is null ? ModelVersionRoutes.Missing(name, number) : Result<object?>.Ok(new { ModelVersion = ModelVersionRoutes.Shown(version, model) });
+        if (model.Aliases.TryGetValue(alias, out var number))
+        {
+            var version = await session.LoadAsync<ModelVersion>(ModelVersion.Key(name, number), call.Aborted);
+            return version is null ? ModelVersionRoutes.Missing(name, number) : Result<object?>.Ok(new { ModelVersion = ModelVersionRoutes.Shown(version, model) });
+        }
+
+        if (!IsLatest(alias)) return MlflowCall.Bad($"Registered model alias {alias} not found.");
+        return (await LatestOfAsync(call, name)).MaxBy(v => v.Facts.Version) is { } latest ? Result<object?>.Ok(new { ModelVersion = ModelVersionRoutes.Shown(latest, model) })
+            : new Refusal(RefusalKind.NotFound, "RESOURCE_DOES_NOT_EXIST", $"Latest version not found for model {name}.", "alias");
     }
 
     private static async Task<Result<object?>> DeleteAliasAsync(MlflowCall call)
@@ -195,11 +209,22 @@ internal static class RegisteredModelRoutes
         return Result<object?>.Ok(new { ModelVersions = MlflowJson.Unless<object>([.. Latest(await LatestOfAsync(call, name)).Where(v => stages.Length == 0 || stages.Contains(v.Stage)).Select(v => ModelVersionRoutes.Shown(v, model))]) });
     }
 
-    private static string Alias(MlflowCall call)
+    private static string AliasName(MlflowCall call)
     {
         var alias = call.Required("alias", 255);
         if (alias.Any(letter => !(char.IsLetterOrDigit(letter) || letter is '_' or '-'))) call.Refuse($"Invalid alias name: '{alias}'. Names may only contain alphanumerics, underscores (_), and dashes (-).");
-        else if (alias.Equals("latest", StringComparison.OrdinalIgnoreCase)) call.Refuse("'latest' alias name (case insensitive) is reserved.");
+        return alias;
+    }
+
+    /// <summary>What every model has without an alias: the version added last.</summary>
+    private static bool IsLatest(string alias) => alias.Equals("latest", StringComparison.OrdinalIgnoreCase);
+
+    /// <summary>An alias to set or take away.</summary>
+    private static string Alias(MlflowCall call)
+    {
+        var alias = AliasName(call);
+        if (IsLatest(alias)) call.Refuse("'latest' alias name (case insensitive) is reserved.");
+        // A number alone is a version wherever the platform takes an alias or a version.
         else if (alias.Length > 0 && alias.TrimStart('v', 'V') is var rest && alias.Length - rest.Length <= 1 && rest.Length > 0 && rest.All(char.IsAsciiDigit)) call.Refuse($"Version alias name '{alias}' is reserved.");
         return alias;
     }

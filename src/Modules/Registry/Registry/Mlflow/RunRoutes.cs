@@ -22,7 +22,7 @@ internal static class RunRoutes
     {
         var experiment = call.Has("experiment_id") ? MlflowRules.ExperimentId(call) : 0;
         var (user, start, given) = (call.Text("user_id", MlflowRules.LongestName) ?? "", call.Int64("start_time") ?? 0, call.Text("run_name", MlflowRules.LongestTag));
-        var tags = call.Objects("tags", MlflowRules.Tag);
+        var tags = call.Objects("tags", MlflowRules.RunTag);
         var tagged = tags.LastOrDefault(t => t.Key == RunStore.NameTag)?.Value;
         if (given is { Length: > 0 } && tagged is not null && tagged != given)
         {

@@ -24,6 +24,8 @@ internal sealed class VersionFromArtifacts(Artifacts artifacts, RunStore runs, L
     {
         var found = await FolderAsync(by.Tenant, source, ct);
         if (found.Refusal is { } refusal) return refusal;
+        // A client that registers a logged model leaves out its run, by which the version is looked for.
+        if (await LoggedAsync(by.Tenant, source, modelId, ct) is { } made) (modelId, runId) = (made.Id, runId ?? (made.SourceRunId is { Length: > 0 } run ? run : null));
         if (found.Value is not { } folder) return Kept(new(source, runId, runLink, null, "its files are not kept here.", modelId), new([], []));
         var files = await artifacts.TreeAsync(by.Tenant, folder, ct);
         if (files.Count == 0) return Kept(new(source, runId, runLink, null, "there were no files at its source when it was made.", modelId), new([], []));
@@ -108,6 +110,11 @@ internal sealed class VersionFromArtifacts(Artifacts artifacts, RunStore runs, L
                 return Result<string?>.Ok(null);
         }
     }
+
+    /// <summary>The logged model that the version is made of, by its source or by its id; null when it is of none.</summary>
+    private async Task<LoggedModel?> LoggedAsync(string tenant, string source, string? modelId, CancellationToken ct) =>
+        (source.StartsWith("models:/", StringComparison.Ordinal) ? await logged.FindAsync(tenant, source["models:/".Length..].TrimStart('/'), ct) : null)
+        ?? (modelId is null ? null : await logged.FindAsync(tenant, modelId, ct));
 
     /// <summary>The files of another version, by number or alias, or of a logged model.</summary>
     private async Task<string?> FolderOfModelAsync(string tenant, string path, CancellationToken ct)

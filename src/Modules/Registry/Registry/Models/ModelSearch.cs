@@ -127,7 +127,7 @@ internal sealed class ModelSearch(TrackingDatabase database)
     /// <param name="Column">The column of an attribute.</param>
     private sealed record Searched(string Table, string Version, (string Column, bool Descending)[] Order, Func<string, string> Column)
     {
-        /// <summary>What tells one from every other.</summary>
-        public static IEnumerable<(string Column, bool Descending)> Last(Searched searched) => searched.Version is "0" ? [("s.name", false)] : [("s.name", false), (searched.Version, false)];
+        /// <summary>What tells one from every other: of one model's versions the newest comes first.</summary>
+        public static IEnumerable<(string Column, bool Descending)> Last(Searched searched) => searched.Version is "0" ? [("s.name", false)] : [("s.name", false), (searched.Version, true)];
     }
 }

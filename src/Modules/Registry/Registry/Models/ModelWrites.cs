@@ -1,3 +1,4 @@
+using JasperFx.Events;
 using Marten;
 using MediatR;
 using Platform.Kernel;
@@ -29,6 +30,15 @@ internal static class ModelWrites
         this IDocumentSession session, string name, int number, Func<RegisteredModel, ModelVersion, Task<Result<IReadOnlyList<object>>>> decide, CancellationToken ct) =>
         session.WriteModelAsync(name, async model => await session.LoadAsync<ModelVersion>(ModelVersion.Key(name, number), ct) is { } version
             ? await decide(model, version) : Refusal.NotFound("model version", $"{name}/{number}"), ct);
+
+    /// <summary>The stream of a model that is to be registered. Whoever else registers the name waits here and then finds it taken, so that nobody's write fails.</summary>
+    public static async Task<IEventStream<RegisteredModel>> FetchForRegisteringAsync(this IDocumentSession session, string name, CancellationToken ct)
+    {
+        // What is not there cannot be locked as a row; the lock goes with the transaction that writes.
+        await session.BeginTransactionAsync(ct);
+        await session.AdvancedSql.QueryAsync<string>("select pg_advisory_xact_lock(hashtextextended('registry.model ' || ? || ' ' || ?, 0))::text", ct, session.TenantId, name);
+        return await session.Events.FetchForWriting<RegisteredModel>(RegisteredModel.Key(name), ct);
+    }
 
     /// <summary>Why a model keeps its name: it is served, or held.</summary>
     public static async Task<Refusal?> WhyNeededAsync(this IMediator mediator, RetentionStore retention, string tenant, string model, CancellationToken ct) =>

@@ -37,7 +37,7 @@ internal static class RegisterModel
     {
         public async Task<Result<ModelView>> Handle(Command command, CancellationToken ct)
         {
-            var stream = await session.Events.FetchForWriting<RegisteredModel>(RegisteredModel.Key(command.Name), ct);
+            var stream = await session.FetchForRegisteringAsync(command.Name, ct);
             if (stream.Aggregate is { Deleted: false })
             {
                 return Refusal.Conflict("model-exists", $"There is a model '{command.Name}' already.", "name", "Add a version to it, or choose another name.");

@@ -43,7 +43,7 @@ internal static class CreateRun
 
     internal static void Map(IEndpointRouteBuilder routes) =>
         routes.MapPost("experiments/{experiment}/runs", Post).WithName(nameof(CreateRun)).Needs(Permissions.WriteRuns).WithSummary("Begin a run")
-            .ProducesProblem(StatusCodes.Status404NotFound);
+            .ProducesProblem(StatusCodes.Status404NotFound).ProducesProblem(StatusCodes.Status409Conflict);
 
     private static Task<Results<Created<RunView>, ProblemHttpResult>> Post(string experiment, Body body, IMediator mediator, CancellationToken ct) =>
         mediator.Send(new Command(experiment, body), ct).ToCreated(made => $"/api/v1/registry/runs/{made.Id}");
@@ -53,7 +53,8 @@ internal static class CreateRun
         public async Task<Result<RunView>> Handle(Command command, CancellationToken ct)
         {
             var (body, tenant) = (command.Run, scope.Current.Tenant);
-            if (!long.TryParse(command.Experiment, out var experiment) || await experiments.FindAsync(tenant, experiment, ct) is not { Deleted: false }) return Refusal.NotFound("experiment", command.Experiment);
+            if (!long.TryParse(command.Experiment, out var experiment) || await experiments.FindAsync(tenant, experiment, ct) is not { } found) return Refusal.NotFound("experiment", command.Experiment);
+            if (found.Deleted) return RunRefusals.ExperimentDeleted(command.Experiment);
             var tags = (body.Tags ?? new Dictionary<string, string>()).Select(t => new Pair(t.Key, t.Value)).ToList();
             if (body.Parent is { } parent)
             {

@@ -110,11 +110,9 @@ internal sealed class ExperimentStore(TrackingDatabase database, TimeProvider ti
     {
         try
         {
-            return await database.RunAsync<Done>(tenant,
-                WithDefault(tenant, Sql(
-                    "update registry.experiments set name = coalesce($3, name), tags = (tags || $4::jsonb) - $5::text[], updated_at = $6 where tenant_id = $1 and experiment_id = $2 and not deleted returning 1",
-                    tenant, id, name, JsonSerializer.Serialize(tags.Where(t => t.Value is not null).ToDictionary()), tags.Where(t => t.Value is null).Select(t => t.Key).ToArray(), Now)),
-                async reader => await reader.ReadAsync(ct) ? Done.Value : Missing(id.ToString()), ct);
+            return await WriteAsync(tenant, id, Sql(
+                "update registry.experiments set name = coalesce($3, name), tags = (tags || $4::jsonb) - $5::text[], updated_at = $6 where tenant_id = $1 and experiment_id = $2",
+                tenant, id, name, JsonSerializer.Serialize(tags.Where(t => t.Value is not null).ToDictionary()), tags.Where(t => t.Value is null).Select(t => t.Key).ToArray(), Now), null, ct);
         }
         catch (PostgresException taken) when (taken.SqlState is PostgresErrorCodes.UniqueViolation)
         {
@@ -123,13 +121,13 @@ internal sealed class ExperimentStore(TrackingDatabase database, TimeProvider ti
     }
 
     /// <summary>Its runs count as deleted while it is.</summary>
-    public Task<Result<Done>> DeleteAsync(string tenant, long id, CancellationToken ct) => ChangeAsync(tenant, id, "deleted = true, deleted_at = $3", null, "not deleted", ct);
+    public Task<Result<Done>> DeleteAsync(string tenant, long id, CancellationToken ct) => ChangeAsync(tenant, id, "deleted = true, deleted_at = $3", "not deleted", ct);
 
     public async Task<Result<Done>> RestoreAsync(string tenant, long id, CancellationToken ct)
     {
         try
         {
-            return await ChangeAsync(tenant, id, "deleted = false, deleted_at = null", null, "deleted", ct);
+            return await ChangeAsync(tenant, id, "deleted = false, deleted_at = null", "deleted", ct);
         }
         catch (PostgresException taken) when (taken.SqlState is PostgresErrorCodes.UniqueViolation)
         {
@@ -138,16 +136,39 @@ internal sealed class ExperimentStore(TrackingDatabase database, TimeProvider ti
     }
 
     public Task<Result<Done>> SetTagAsync(string tenant, long id, string key, string value, CancellationToken ct) =>
-        ChangeAsync(tenant, id, "tags = tags || $3::jsonb", JsonSerializer.Serialize(new Dictionary<string, string> { [key] = value }), "not deleted", ct);
+        UpdateAsync(tenant, id, null, new Dictionary<string, string?> { [key] = value }, ct);
 
-    public Task<Result<Done>> DeleteTagAsync(string tenant, long id, string key, CancellationToken ct) => ChangeAsync(tenant, id, "tags = tags - $3::text", key, "not deleted", ct);
+    /// <summary>Takes the tag away, which must be there.</summary>
+    public Task<Result<Done>> DeleteTagAsync(string tenant, long id, string key, CancellationToken ct) => WriteAsync(tenant, id,
+        Sql("update registry.experiments set tags = tags - $3::text, updated_at = $4 where tenant_id = $1 and experiment_id = $2 and tags -> $3::text is not null returning 1", tenant, id, key, Now),
+        new Refusal(RefusalKind.NotFound, "RESOURCE_DOES_NOT_EXIST", $"No tag with name: {key} in experiment with id {id}", "key"), ct);
 
     public static Refusal Missing(string id) => Refusal.NotFound("experiment", id) with { Detail = $"No Experiment with id={id} exists", Mend = null };
 
-    private Task<Result<Done>> ChangeAsync(string tenant, long id, string set, string? value, string where, CancellationToken ct) => database.RunAsync<Done>(tenant,
-        WithDefault(tenant, value is null
-            ? Sql($"update registry.experiments set {set}, updated_at = $3 where tenant_id = $1 and experiment_id = $2 and {where} returning 1", tenant, id, Now)
-            : Sql($"update registry.experiments set {set}, updated_at = $4 where tenant_id = $1 and experiment_id = $2 and {where} returning 1", tenant, id, value, Now)),
+    /// <summary>It takes nothing until it is restored.</summary>
+    public static Refusal Inactive(long id) => Refusal.Invalid("INVALID_PARAMETER_VALUE", $"The experiment {id} must be in the 'active' state. Current state is deleted.", "experiment_id");
+
+    /// <summary>Why nothing was written into the experiment, by the rows of "select deleted" of it.</summary>
+    public static async Task<Refusal> WhyNotAsync(NpgsqlDataReader reader, long id, CancellationToken ct) => await reader.ReadAsync(ct) && reader.GetBoolean(0) ? Inactive(id) : Missing(id.ToString());
+
+    /// <summary>Writes to an experiment that is in use.</summary>
+    /// <param name="otherwise">The refusal where the statement returns no row; null where it returns none in any case.</param>
+    private Task<Result<Done>> WriteAsync(string tenant, long id, NpgsqlBatchCommand statement, Refusal? otherwise, CancellationToken ct) => database.RunAsync<Done>(tenant,
+        [
+            // Held to the end, so that it is not deleted meanwhile.
+            .. WithDefault(tenant, Sql("select deleted from registry.experiments where tenant_id = $1 and experiment_id = $2 for no key update", tenant, id)),
+            statement,
+        ],
+        async reader =>
+        {
+            if (!await reader.ReadAsync(ct)) return Missing(id.ToString());
+            if (reader.GetBoolean(0)) return Inactive(id);
+            await reader.NextResultAsync(ct);
+            return otherwise is null || await reader.ReadAsync(ct) ? Done.Value : otherwise;
+        }, ct);
+
+    private Task<Result<Done>> ChangeAsync(string tenant, long id, string set, string where, CancellationToken ct) => database.RunAsync<Done>(tenant,
+        WithDefault(tenant, Sql($"update registry.experiments set {set}, updated_at = $3 where tenant_id = $1 and experiment_id = $2 and {where} returning 1", tenant, id, Now)),
         async reader => await reader.ReadAsync(ct) ? Done.Value : Missing(id.ToString()), ct);
 
     private long Now => time.GetUtcNow().ToUnixTimeMilliseconds();

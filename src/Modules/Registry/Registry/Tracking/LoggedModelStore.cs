@@ -30,8 +30,14 @@ internal sealed class LoggedModelStore(TrackingDatabase database, TimeProvider t
                     select $1, $2, experiment_id, $4, $5, $6, 'LOGGED_MODEL_PENDING', rtrim(artifact_location, '/') || '/models/' || $2 || '/artifacts', $7::jsonb, $8::jsonb, $9, $9
                     from registry.experiments where tenant_id = $1 and experiment_id = $3 and not deleted returning {Columns}
                     """, tenant, id, experiment, name, type, run, JsonSerializer.Serialize(parameters), JsonSerializer.Serialize(tags), Now),
+                Sql("select deleted from registry.experiments where tenant_id = $1 and experiment_id = $2", tenant, experiment),
             ],
-            async reader => await reader.ReadAsync(ct) ? Read(reader) : ExperimentStore.Missing(experiment.ToString()), ct);
+            async reader =>
+            {
+                if (await reader.ReadAsync(ct)) return Read(reader);
+                await reader.NextResultAsync(ct);
+                return await ExperimentStore.WhyNotAsync(reader, experiment, ct);
+            }, ct);
     }
 
     public async Task<LoggedModel?> FindAsync(string tenant, string id, CancellationToken ct) =>
@@ -68,13 +74,42 @@ internal sealed class LoggedModelStore(TrackingDatabase database, TimeProvider t
     public Task<Result<LoggedModel>> SetTagsAsync(string tenant, string id, IReadOnlyDictionary<string, string> tags, CancellationToken ct) =>
         ChangeAsync(tenant, id, "tags = tags || $3::jsonb", JsonSerializer.Serialize(tags), ct);
 
-    public Task<Result<LoggedModel>> DeleteTagAsync(string tenant, string id, string key, CancellationToken ct) => ChangeAsync(tenant, id, "tags = tags - $3::text", key, ct);
+    /// <summary>Takes the tag away, which must be there.</summary>
+    public Task<Result<Done>> DeleteTagAsync(string tenant, string id, string key, CancellationToken ct) => database.RunAsync<Done>(tenant,
+        [
+            Lock(tenant, id),
+            Sql("update registry.logged_models set tags = tags - $3::text, updated_at = $4 where tenant_id = $1 and model_id = $2 and tags -> $3::text is not null returning 1", tenant, id, key, Now),
+        ],
+        async reader =>
+        {
+            if (!await reader.ReadAsync(ct)) return Missing(id);
+            await reader.NextResultAsync(ct);
+            return await reader.ReadAsync(ct) ? Done.Value : new Refusal(RefusalKind.NotFound, "RESOURCE_DOES_NOT_EXIST", $"No tag with key '{key}' found for model with ID '{id}'.", "key");
+        }, ct);
 
-    /// <summary>Parameters that are there already stay as they are.</summary>
-    public Task<Result<LoggedModel>> AddParamsAsync(string tenant, string id, IReadOnlyDictionary<string, string> parameters, CancellationToken ct) =>
-        ChangeAsync(tenant, id, "params = $3::jsonb || params", JsonSerializer.Serialize(parameters), ct);
+    /// <summary>All or none. A parameter is written once: the same value again is fine, another is refused.</summary>
+    public Task<Result<Done>> AddParamsAsync(string tenant, string id, IReadOnlyDictionary<string, string> parameters, CancellationToken ct) => database.RunAsync<Done>(tenant,
+        [
+            // Two at once would each find that the other's is not there.
+            Lock(tenant, id),
+            Sql("""
+                select p.key, l.params ->> p.key, p.value from registry.logged_models l, jsonb_each_text($3::jsonb) p
+                where l.tenant_id = $1 and l.model_id = $2 and l.params ->> p.key <> p.value order by p.key limit 1
+                """, tenant, id, JsonSerializer.Serialize(parameters)),
+            Sql("update registry.logged_models set params = params || $3::jsonb, updated_at = $4 where tenant_id = $1 and model_id = $2", tenant, id, JsonSerializer.Serialize(parameters), Now),
+        ],
+        async reader =>
+        {
+            if (!await reader.ReadAsync(ct)) return Missing(id);
+            await reader.NextResultAsync(ct);
+            if (!await reader.ReadAsync(ct)) return Done.Value;
+            return Refusal.Invalid("INVALID_PARAMETER_VALUE",
+                $"Changing param values is not allowed. Param with key='{reader.GetString(0)}' was already logged with value='{reader.GetString(1)}' for model ID='{id}'. Attempted logging new value '{reader.GetString(2)}'.", "params");
+        }, ct);
 
     public static Refusal Missing(string id) => new(RefusalKind.NotFound, "RESOURCE_DOES_NOT_EXIST", $"Logged model with ID '{id}' not found.", "model_id");
+
+    private static NpgsqlBatchCommand Lock(string tenant, string id) => Sql("select 1 from registry.logged_models where tenant_id = $1 and model_id = $2 and not deleted for no key update", tenant, id);
 
     private long Now => time.GetUtcNow().ToUnixTimeMilliseconds();
 

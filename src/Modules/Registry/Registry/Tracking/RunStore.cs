@@ -66,8 +66,14 @@ internal sealed class RunStore(TrackingDatabase database, TimeProvider time)
                     """, tenant, id, experiment, name, user, startTime, id.ToString("N")),
                 SetTags(tenant, id, tags),
                 Read(tenant, id),
+                Sql("select deleted from registry.experiments where tenant_id = $1 and experiment_id = $2", tenant, experiment),
             ],
-            async reader => await reader.ReadAsync(ct) ? Of(reader) : ExperimentStore.Missing(experiment.ToString()), ct);
+            async reader =>
+            {
+                if (await reader.ReadAsync(ct)) return Of(reader);
+                await reader.NextResultAsync(ct);
+                return await ExperimentStore.WhyNotAsync(reader, experiment, ct);
+            }, ct);
     }
 
     public async Task<Run?> FindAsync(string tenant, Guid id, CancellationToken ct) => (await database.ReadAsync(tenant, [Read(tenant, id)], Of, ct)).SingleOrDefault();

@@ -70,23 +70,29 @@ internal static class SearchFilter
     public static Result<IReadOnlyList<Comparison>> Parse(string? filter) => ParseWith(filter, RunIdentifier, CheckRun);
 
     /// <summary>The comparisons of a filter on something with plain attributes and tags: experiments, models, versions.</summary>
-    /// <param name="logged">Whether it has metrics and parameters, too.</param>
+    /// <param name="logged">Whether it has metrics and parameters, too, and lists for whatever is a text.</param>
     public static Result<IReadOnlyList<Comparison>> ParsePlain(string? filter, IReadOnlyCollection<string> texts, IReadOnlyCollection<string> numbers, bool logged = false) => ParseWith(filter,
         identifier => PlainIdentifier(identifier, texts, numbers, logged),
         comparison => comparison switch
         {
+            // A version's number stands in quotes where clients have it as a text.
+            { Field: RunField.Attribute, Key: "version_number", Comparator: <= Comparator.GreaterOrEqual, Texts: [var text] } when long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var number) =>
+                comparison with { Number = number, Texts = [] },
             { Field: RunField.Attribute, Number: null } when numbers.Contains(comparison.Key) => Bad($"Expected a number for attribute '{comparison.Key}'."),
             { Field: RunField.Attribute, Number: not null } when texts.Contains(comparison.Key) => Bad($"Expected a quoted string value for attribute '{comparison.Key}'."),
             { Field: RunField.Metric, Number: null } => Bad($"Expected a number for metric '{comparison.Key}'."),
             { Field: RunField.Tag or RunField.Param, Number: not null } => Bad($"Expected a quoted string value for tag '{comparison.Key}'."),
-            _ => null,
-        });
+            { Number: null } when IsOrder(comparison.Comparator) => NoOrder(comparison.Key),
+            _ => comparison,
+        }, lists: logged);
 
     /// <summary>One order_by clause on runs, such as <c>metrics.rmse DESC</c>.</summary>
     public static Result<OrderKey> ParseOrder(string clause) => ParseOrderWith(clause, RunIdentifier);
 
     /// <summary>One order_by clause on something with plain attributes.</summary>
-    public static Result<OrderKey> ParsePlainOrder(string clause, IReadOnlyCollection<string> attributes, bool logged = false) => ParseOrderWith(clause, identifier => PlainIdentifier(identifier, attributes, [], logged));
+    public static Result<OrderKey> ParsePlainOrder(string clause, IReadOnlyCollection<string> attributes, bool logged = false) => ParseOrderWith(clause, identifier =>
+        PlainIdentifier(identifier, attributes, [], logged) is var named && named.ValueOrDefault.Item1 is RunField.Tag or RunField.Param
+            ? Bad($"Invalid order by key '{identifier}' specified. Valid keys are {string.Join(", ", attributes)}{(logged ? ", and metrics" : "")}.") : named);
 
     /// <summary>The key as a filter or an order names it, whatever characters it is of.</summary>
     public static string Quoted(string key) => $"`{key.Replace("`", "``", StringComparison.Ordinal)}`";
@@ -109,7 +115,7 @@ internal static class SearchFilter
         return p == pattern.Length;
     }
 
-    private static Result<IReadOnlyList<Comparison>> ParseWith(string? filter, Func<Identifier, Result<(RunField, string)>> resolve, Func<Comparison, Refusal?> check)
+    private static Result<IReadOnlyList<Comparison>> ParseWith(string? filter, Func<Identifier, Result<(RunField, string)>> resolve, Func<Comparison, Result<Comparison>> check, bool lists = false)
     {
         List<Comparison> comparisons = [];
         if (string.IsNullOrWhiteSpace(filter)) return comparisons;
@@ -117,16 +123,18 @@ internal static class SearchFilter
         while (true)
         {
             var start = scanner.At;
-            var parsed = ParseComparison(scanner, resolve);
+            var parsed = ParseComparison(scanner, resolve, lists);
             if (parsed.Refusal is { } refusal) return Placed(refusal, scanner.At);
-            if (check(parsed.Value) is { } wrong) return Placed(wrong, start);
-            comparisons.Add(parsed.Value);
+            var meant = check(parsed.Value);
+            if (meant.Refusal is { } wrong) return Placed(wrong, start);
+            comparisons.Add(meant.Value);
             if (scanner.AtEnd) return comparisons;
             if (!scanner.Keyword("AND")) return Placed(Bad($"Invalid clause(s) in filter string: '{scanner.Rest}'. Comparisons are joined by AND; OR and parentheses are not supported."), scanner.At);
         }
     }
 
-    private static Result<Comparison> ParseComparison(Scanner scanner, Func<Identifier, Result<(RunField, string)>> resolve)
+    /// <param name="lists">Whether parameters and tags may be compared with a list, too.</param>
+    private static Result<Comparison> ParseComparison(Scanner scanner, Func<Identifier, Result<(RunField, string)>> resolve, bool lists)
     {
         var start = scanner.At;
         if (scanner.Identifier() is not { } identifier) return Bad($"Invalid comparison clause. Expected an identifier such as metrics.rmse, found '{scanner.Rest}'.");
@@ -142,7 +150,7 @@ internal static class SearchFilter
 
         if (scanner.Keyword("IS")) return Null(scanner, field, key);
         var not = scanner.Keyword("NOT");
-        if (scanner.Keyword("IN")) return List(scanner, field, key, not ? Comparator.NotIn : Comparator.In);
+        if (scanner.Keyword("IN")) return List(scanner, field, key, not ? Comparator.NotIn : Comparator.In, lists);
         if (not) return Bad($"Invalid comparison clause. Expected IN after NOT, found '{scanner.Rest}'.");
         if (scanner.Comparator() is not { } comparator) return Bad($"Invalid comparison clause. Expected a comparison after '{key}', found '{scanner.Rest}'.");
         if (scanner.Number() is { } number)
@@ -162,13 +170,15 @@ internal static class SearchFilter
             : Bad("Only parameters and tags can be compared with NULL.");
     }
 
-    private static Result<Comparison> List(Scanner scanner, RunField field, string key, Comparator comparator)
+    private static Result<Comparison> List(Scanner scanner, RunField field, string key, Comparator comparator, bool lists)
     {
-        if (field is not (RunField.Attribute or RunField.Dataset)) return Bad("Only attributes and datasets support comparison with a list of quoted string values.");
+        if (field is not (RunField.Attribute or RunField.Dataset) && !(lists && field is not RunField.Metric)) return Bad("Only attributes and datasets support comparison with a list of quoted string values.");
         List<string> texts = [];
         if (!scanner.Symbol('(')) return Bad($"Expected a list such as ('a', 'b'), found '{scanner.Rest}'.");
         do
         {
+            // Python writes a list of one with a comma behind it.
+            if (texts.Count > 0 && scanner.Symbol(')')) return new Comparison(field, key, comparator, null, texts);
             if (scanner.Text() is not { } text) return Bad($"While parsing a list in the query, expected a non-empty list of quoted string values, found '{scanner.Rest}'.");
             texts.Add(text);
         }
@@ -215,14 +225,14 @@ internal static class SearchFilter
         return Bad($"Invalid attribute key '{identifier}' specified. Valid keys are {string.Join(", ", texts.Concat(numbers))}, and tags.");
     }
 
-    private static Refusal? CheckRun(Comparison comparison)
+    private static Result<Comparison> CheckRun(Comparison comparison)
     {
         var isNumeric = comparison.Field is RunField.Metric || (comparison.Field is RunField.Attribute && NumericAttributes.Contains(comparison.Key));
-        if (comparison.Comparator is Comparator.IsNull or Comparator.IsNotNull) return null;
+        if (comparison.Comparator is Comparator.IsNull or Comparator.IsNotNull) return comparison;
         if (isNumeric)
         {
             if (comparison.Number is null) return Bad($"Expected numeric value type for '{comparison.Key}'. Found '{comparison.Texts[0]}'.");
-            return comparison.Comparator <= Comparator.GreaterOrEqual ? null : Bad($"Invalid comparator '{comparison.Comparator}': a number is compared with >, >=, =, !=, <, <=.");
+            return comparison.Comparator <= Comparator.GreaterOrEqual ? comparison : Bad($"Invalid comparator '{comparison.Comparator}': a number is compared with >, >=, =, !=, <, <=.");
         }
 
         if (comparison.Number is { } number)
@@ -230,9 +240,12 @@ internal static class SearchFilter
             return Bad($"Expected a quoted string value for '{comparison.Key}' (e.g. 'my-value'). Got value {number.ToString(CultureInfo.InvariantCulture)}.");
         }
 
-        return comparison.Comparator is Comparator.Less or Comparator.LessOrEqual or Comparator.Greater or Comparator.GreaterOrEqual
-            ? Bad($"Invalid comparator for '{comparison.Key}': a text is compared with =, !=, LIKE, ILIKE.") : null;
+        return IsOrder(comparison.Comparator) ? NoOrder(comparison.Key) : comparison;
     }
+
+    private static bool IsOrder(Comparator comparator) => comparator is Comparator.Less or Comparator.LessOrEqual or Comparator.Greater or Comparator.GreaterOrEqual;
+
+    private static Refusal NoOrder(string key) => Bad($"Invalid comparator for '{key}': a text is compared with =, !=, LIKE, ILIKE.");
 
     private static Refusal Bad(string detail) => Refusal.Invalid("INVALID_PARAMETER_VALUE", detail, "filter");
 
