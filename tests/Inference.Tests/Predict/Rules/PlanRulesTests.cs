@@ -102,6 +102,8 @@ public sealed class PlanRulesTests
         Bounds("""[{"name": "loss", "then": {"multiply": -1}}]""", 150).ShouldBe((-160, -140));
         Bounds("""[{"name": "whole", "then": {"round": 100}}]""", 150).ShouldBe((100, 200));
         Bounds("""[{"name": "flag", "then": {"flag": "Look."}}]""", 150).ShouldBe((140, 160));
+        // One number by the floor; the prediction is rounded to its datatype on the way there and back, and is still within.
+        Bounds("""[{"name": "floor", "then": {"floor": 155.5}}, {"name": "up", "then": {"add": 8388608.25}}, {"name": "down", "then": {"add": -8388608.25}}]""", 130).ShouldBe((155.5, 155.75));
 
         static (double, double) Bounds(string rules, float prediction)
         {

@@ -84,6 +84,10 @@ internal sealed class PlanRule
         _ => number,
     };
 
+    /// <summary>A number of the datatype as it is written and read: 0.1 as FP32 is 0.100000001490116, and written 0.1.</summary>
+    public static double Read(double number, Datatype datatype) =>
+        datatype is Datatype.FP64 ? number : double.Parse(((float)number).ToString("R", CultureInfo.InvariantCulture), CultureInfo.InvariantCulture);
+
     private double Apply(double number, double by) => Act switch
     {
         Act.Floor => Math.Max(number, by),
@@ -110,7 +114,7 @@ internal sealed class PlanRule
     {
         var near = Narrow(bound, datatype);
         if (datatype is Datatype.FP64 || !double.IsFinite(near)) return near;
-        var read = double.Parse(((float)near).ToString("R", CultureInfo.InvariantCulture), CultureInfo.InvariantCulture);
+        var read = Read(near, datatype);
         if (isCap ? read <= bound : read >= bound) return near;
         return datatype switch
         {

@@ -76,9 +76,17 @@ internal sealed class PlanRules
                 after = next;
             }
             if (after != before) Cells.TryNumber(prediction, row, after);
-            if (trace.HasBounds) trace.Bound(row, bounds);
+            if (trace.HasBounds) trace.Bound(row, Around(bounds, after));
         }
         return refused is null ? null : Refuse(refused, single: rows == 1);
+    }
+
+    /// <summary>The prediction is rounded to its datatype after each rule, its bounds are not, and where a rule has made them one number it could come to lie a hair outside.</summary>
+    private (double Lower, double Upper) Around((double Lower, double Upper) bounds, double prediction)
+    {
+        if (prediction >= bounds.Lower && prediction <= bounds.Upper) return bounds;
+        var read = PlanRule.Read(prediction, Datatype);
+        return (Math.Min(bounds.Lower, read), Math.Max(bounds.Upper, read));
     }
 
     /// <summary>As with every fault of a row, the whole call is refused, and all rows at fault are named.</summary>
