@@ -54,8 +54,10 @@ internal static class StartTraining
             var id = Guid.CreateVersion7();
             session.Events.StartStream<TrainingJob>(TrainingJob.Key(id), asked);
             await session.SaveChangesAsync(ct);
+            // As it was asked for; by the time the answer is on its way it may be running.
+            var queued = TrainingJobView.Of((await session.LoadAsync<TrainingJob>(TrainingJob.Key(id), ct))!, progress: null);
             jobs.Enqueue<TrainingRun, TrainingRun.Args>(scope.Current.Tenant, new TrainingRun.Args(id));
-            return TrainingJobView.Of((await session.LoadAsync<TrainingJob>(TrainingJob.Key(id), ct))!, progress: null);
+            return queued;
         }
     }
 }
