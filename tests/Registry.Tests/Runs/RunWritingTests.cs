@@ -1,5 +1,7 @@
 using System.Net.Http.Json;
 using System.Text;
+using Microsoft.Extensions.DependencyInjection;
+using Platform.Registry.Tracking;
 using Platform.Testing;
 using Registry.Tests.Mlflow;
 
@@ -85,6 +87,18 @@ public sealed class RunWritingTests
         await (await tenant.Developer.PutAsync($"{Runs}/{run}/artifacts/a.txt", new StringContent("x"))).ShouldBeAsync(200);
         await (await tenant.Developer.DeleteAsync($"{Runs}/{run}/artifacts/a.txt")).ShouldBeAsync(204);
         await (await tenant.Developer.DeleteAsync($"{Runs}/{run}/artifacts/a.txt")).ShouldRefuseAsync(404, "no-such-artifact");
+    }
+
+    [Fact]
+    public async Task A_run_that_several_workers_begin_at_once_is_one_run()
+    {
+        var tenant = await TestTenant.NewAsync();
+        var id = Guid.CreateVersion7();
+        await tenant.App.Services.GetRequiredService<ExperimentStore>().FindAsync(tenant.Id, 0, default);
+        var runs = tenant.App.Services.GetRequiredService<RunStore>();
+        var begun = await Task.WhenAll(Enumerable.Range(0, 8).Select(_ => runs.CreateAsync(tenant.Id, 0, id, "once", "worker", 1, [new(RunStore.NameTag, "once")], default)));
+        begun.ShouldAllBe(run => run.Value.Info.Id == id);
+        (await (await tenant.Viewer.GetAsync($"{Experiments}/0/runs")).ShouldBeAsync(200)).GetProperty("items").GetArrayLength().ShouldBe(1);
     }
 
     [Fact]

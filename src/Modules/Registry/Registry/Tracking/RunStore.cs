@@ -55,6 +55,7 @@ internal sealed class RunStore(TrackingDatabase database, TimeProvider time)
             from registry.run_models where tenant_id = $1 and run_id = r.run_id) l
         """;
 
+    /// <summary>Begins a run. Where there is one of this id, as when two workers have taken one training, it is that one.</summary>
     public async Task<Result<Run>> CreateAsync(string tenant, long experiment, Guid id, string name, string user, long startTime, IReadOnlyList<Pair> tags, CancellationToken ct)
     {
         return await database.RunAsync<Run>(tenant,
@@ -63,6 +64,7 @@ internal sealed class RunStore(TrackingDatabase database, TimeProvider time)
                     insert into registry.runs (tenant_id, run_id, experiment_id, name, user_id, status, start_time, artifact_uri)
                     select $1, $2, e.experiment_id, $4, $5, 'RUNNING', $6, rtrim(e.artifact_location, '/') || '/' || $7 || '/artifacts'
                     from registry.experiments e where e.tenant_id = $1 and e.experiment_id = $3 and not e.deleted
+                    on conflict (tenant_id, run_id) do nothing
                     """, tenant, id, experiment, name, user, startTime, id.ToString("N")),
                 SetTags(tenant, id, tags),
                 Read(tenant, id),
