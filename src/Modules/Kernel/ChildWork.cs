@@ -7,7 +7,7 @@ namespace Platform.Kernel;
 /// a crash is contained and cancelling is killing. It gets everything through its input and has no database, no tenant and no keys.</summary>
 public interface IChildWork
 {
-    /// <summary>The work's name, in ASCII: the host runs <c>Platform.Host --child</c>, sends it the name and has it call <see cref="RunAsync"/>.</summary>
+    /// <summary>The work's name: the host runs <c>Platform.Host --child</c>, sends it the name and has it call <see cref="RunAsync"/>.</summary>
     string Name { get; }
 
     /// <summary>Reads the whole task from <paramref name="input"/>, writes the whole result to <paramref name="output"/>.
@@ -35,7 +35,7 @@ public interface IChildProcesses
         string work, Func<Stream, CancellationToken, Task> writeInput, IProgress<ChildProgress> progress, CancellationToken ct, bool inBackground = false, string? owner = null);
 }
 
-/// <summary>How a task or a result with files behind it goes through a pipe: the length of the JSON, the JSON, and then the bytes.</summary>
+/// <summary>How a name, or a task or a result with files behind it, goes through a pipe: the length of the JSON, the JSON, and then the bytes.</summary>
 public static class ChildFrames
 {
     private const int MaxHeaderBytes = 64 << 20;

@@ -1,14 +1,13 @@
 using System.Diagnostics;
 using System.Runtime.InteropServices;
-using System.Text;
 using System.Text.Json;
 using Nerdbank.Streams;
 using Platform.Kernel;
 
 namespace Platform.Host.Children;
 
-/// <summary>This same binary once more, at low priority, with an environment that holds no secret. One work after another goes to its stdin: the length of the name
-/// in a byte, the name, and the input in pieces. The results come in pieces from its stdout, each with <see cref="Whole"/> behind it; progress and refusals are JSON
+/// <summary>This same binary once more, at low priority, with an environment that holds no secret. One work after another goes to its stdin: the name as a header
+/// of <see cref="ChildFrames"/>, and the input in pieces. The results come in pieces from its stdout, each with <see cref="Whole"/> behind it; progress and refusals are JSON
 /// lines on its stderr. It ends when it has refused or failed, and when there is no more work.</summary>
 internal sealed class Child : IAsyncDisposable
 {
@@ -49,8 +48,7 @@ internal sealed class Child : IAsyncDisposable
         try
         {
             var input = process.StandardInput.BaseStream;
-            var name = Encoding.ASCII.GetBytes(work);
-            await input.WriteAsync((byte[])[(byte)name.Length, .. name], ct);
+            await ChildFrames.WriteHeaderAsync(input, work, ct);
             await using (var pieces = input.WriteSubstream()) await writeInput(pieces, ct);
             await input.FlushAsync(ct);
         }

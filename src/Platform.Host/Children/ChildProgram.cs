@@ -1,4 +1,3 @@
-using System.Text;
 using System.Text.Json;
 using Nerdbank.Streams;
 using Platform.Kernel;
@@ -48,11 +47,14 @@ internal static class ChildProgram
 
     private static async Task<string?> NextAsync(Stream input)
     {
-        var length = new byte[1];
-        if (await input.ReadAsync(length) == 0) return null;
-        var name = new byte[length[0]];
-        await input.ReadExactlyAsync(name);
-        return Encoding.ASCII.GetString(name);
+        try
+        {
+            return await ChildFrames.ReadHeaderAsync<string>(input, CancellationToken.None);
+        }
+        catch (EndOfStreamException)
+        {
+            return null;
+        }
     }
 
     private static void Tell(ChildMessage message) => Console.Error.WriteLine(JsonSerializer.Serialize(message));

@@ -16,8 +16,8 @@ internal static class TrackingSchema
     /// <summary>The head of a text, as its column has it.</summary>
     public static string Head(string text) => $"(left({text}, {Longest}) || case when length({text}) > {Longest} then '…' else '' end)";
 
-    public const string Sql =
-        """
+    public static readonly string Sql =
+        $$"""
         create schema if not exists registry;
         grant usage on schema registry to platform_app;
 
@@ -57,8 +57,8 @@ internal static class TrackingSchema
             experiment_id bigint  not null,
             key           text    collate "C" not null,
             value         text    collate "C" not null,
-            head          text    collate "C" not null generated always as (left(value, 200) || case when length(value) > 200 then '…' else '' end) stored,
-            cut           boolean not null generated always as (length(value) > 200) stored,  -- there is more to the value than its head
+            head          text    collate "C" not null generated always as {{Head("value")}} stored,
+            cut           boolean not null generated always as (length(value) > {{Longest}}) stored,  -- there is more to the value than its head
             start_time    bigint  not null,  -- its run's, which never changes
             primary key (tenant_id, run_id, key)
         );
@@ -69,8 +69,8 @@ internal static class TrackingSchema
             experiment_id bigint  not null,
             key           text    collate "C" not null,
             value         text    collate "C" not null,
-            head          text    collate "C" not null generated always as (left(value, 200) || case when length(value) > 200 then '…' else '' end) stored,
-            cut           boolean not null generated always as (length(value) > 200) stored,  -- there is more to the value than its head
+            head          text    collate "C" not null generated always as {{Head("value")}} stored,
+            cut           boolean not null generated always as (length(value) > {{Longest}}) stored,  -- there is more to the value than its head
             start_time    bigint  not null,  -- its run's, which never changes
             primary key (tenant_id, run_id, key)
         );
@@ -83,8 +83,8 @@ internal static class TrackingSchema
                 continue when exists (select from information_schema.columns where table_schema = 'registry' and table_name = made and column_name = 'start_time');
                 execute format('alter table registry.%1$I rename to %1$s_before', made);
                 execute format('create table registry.%1$I (like registry.%1$s_before)', made);
-                execute format($i$alter table registry.%1$I drop column if exists head, add column start_time bigint not null, add column cut boolean not null generated always as (length(value) > 200) stored,
-                    add column head text collate "C" not null generated always as (left(value, 200) || case when length(value) > 200 then '…' else '' end) stored$i$, made);
+                execute format($i$alter table registry.%1$I drop column if exists head, add column start_time bigint not null, add column cut boolean not null generated always as (length(value) > {{Longest}}) stored,
+                    add column head text collate "C" not null generated always as {{Head("value")}} stored$i$, made);
                 execute format($i$insert into registry.%1$I (tenant_id, run_id, experiment_id, key, value, start_time)
                     select b.tenant_id, b.run_id, b.experiment_id, b.key, b.value, r.start_time from registry.%1$s_before b join registry.runs r using (tenant_id, run_id)$i$, made);
                 execute format('drop table registry.%1$s_before', made);
